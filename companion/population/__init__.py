@@ -1,1 +1,15 @@
-"""."""
+"""What every learner of the book shares: the member axis.
+
+A *population* is many independent learners trained as one batched tensor program. Its tensors lead with an axis
+called ``member``; members differ in seed and in any setting that is a tensor.
+
+- :class:`Streams` gives each member its own random numbers, the same whichever others train beside it.
+- :class:`MLP` is a stack of linear layers with a member axis; :func:`flatten` makes its weights one tensor.
+- :class:`Grid` turns settings and seeds into members, and results back into labelled arrays.
+"""
+
+from companion.population.grid import Grid
+from companion.population.networks import MLP, flatten
+from companion.population.streams import Streams
+
+__all__ = ["MLP", "Grid", "Streams", "flatten"]

@@ -1,0 +1,148 @@
+"""Settings and seeds as members, and members' results as labelled arrays."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+__all__ = ["Grid"]
+
+
+class Grid:
+    """Every combination of the swept settings, times every seed: one member each.
+
+    A setting given as a *list* is swept and becomes a dimension; anything else, a tuple too, is one value for all.
+    Members are numbered with the first swept setting slowest and the seed fastest.
+
+    Args:
+        settings: name to value, or name to list of values.
+        seeds: a count n, which means seeds 0 … n − 1, or the seeds themselves.
+
+    Raises:
+        ValueError: an empty list, a value given twice, or bad seeds.
+
+    >>> grid = Grid({"tau": [1.0, 0.01], "gamma": 0.99}, seeds=2)
+    >>> grid.members, grid.column("tau").tolist(), grid.seeds.tolist()
+    (4, [1.0, 1.0, 0.01, 0.01], [0, 1, 0, 1])
+    """
+
+    def __init__(self, settings: Mapping[str, Any], seeds: int | Sequence[int] = 1) -> None:
+        self.settings = dict(settings)
+        self.swept: dict[str, list[Any]] = {name: v for name, v in self.settings.items() if isinstance(v, list)}
+        for name, values in self.swept.items():
+            if not values:
+                raise ValueError(f"{name} is an empty list; give at least one value, or a single value without a list")
+            if any(value in values[:i] for i, value in enumerate(values)):
+                raise ValueError(f"{name}={values} holds a value twice; give each value once (more runs: more seeds)")
+        self._seeds = _seed_list(seeds)
+        self._rows = [
+            (dict(zip(self.swept, combination, strict=True)), seed)
+            for combination in product(*self.swept.values())
+            for seed in self._seeds
+        ]
+
+    @property
+    def members(self) -> int:
+        """How many members there are."""
+        return len(self._rows)
+
+    @property
+    def seeds(self) -> np.ndarray:
+        """Each member's seed, ``(member,)``."""
+        return np.array([seed for _, seed in self._rows], dtype=np.int64)
+
+    @property
+    def dims(self) -> tuple[str, ...]:
+        """The dimensions that the members unfold into: the swept settings, then ``"seed"``."""
+        return (*self.swept, "seed")
+
+    def column(self, name: str) -> np.ndarray:
+        """Each member's value of one setting, ``(member,)``; values that are no numbers give an object array.
+
+        Raises:
+            KeyError: there is no such setting.
+        """
+        fixed = self.settings[name]
+        return _array([row.get(name, fixed) for row, _ in self._rows])
+
+    def groups(self, names: Sequence[str]) -> Iterator[tuple[np.ndarray, dict[str, Any]]]:
+        """Members that agree on the named settings: pairs of their indices and these settings' values.
+
+        For settings that change a tensor's shape, such as a layer's width, and so cannot share a batched program.
+        """
+        swept = [name for name in self.swept if name in names]
+        for combination in product(*(self.swept[name] for name in swept)):
+            chosen = dict(zip(swept, combination, strict=True))
+            indices = [i for i, (row, _) in enumerate(self._rows) if all(row[n] == v for n, v in chosen.items())]
+            yield np.array(indices), {name: chosen.get(name, self.settings[name]) for name in names}
+
+    def dataset(
+        self,
+        variables: Mapping[str, tuple[Sequence[str], np.ndarray]],
+        coords: Mapping[str, Any] | None = None,
+        attrs: Mapping[str, Any] | None = None,
+    ) -> xr.Dataset:
+        """Members' results as labelled arrays with dimensions ``(*swept, "seed", *own)``.
+
+        Args:
+            variables: name to (names of the dimensions after ``member``, array that leads with ``member``).
+            coords: coordinates of those further dimensions.
+            attrs: facts of the run. What netCDF cannot hold (None, nested tuples) is kept as its text.
+
+        Swept settings and seeds are coordinates. A swept setting whose values are no numbers is labelled by text:
+        ``(64, 64)`` as ``"64-64"``.
+        """
+        shape = (*(len(values) for values in self.swept.values()), len(self._seeds))
+        data = {
+            name: ((*self.dims, *own), np.asarray(array).reshape(*shape, *np.asarray(array).shape[1:]))
+            for name, (own, array) in variables.items()
+        }
+        labels = {name: (name, _labels(values)) for name, values in self.swept.items()}
+        labels["seed"] = ("seed", np.array(self._seeds, dtype=np.int64))
+        return xr.Dataset(
+            data,
+            coords={**labels, **(coords or {})},
+            attrs={name: _attribute(value) for name, value in (attrs or {}).items()},
+        )
+
+
+def _seed_list(seeds: int | Sequence[int]) -> list[int]:
+    if isinstance(seeds, (int, np.integer)) and not isinstance(seeds, bool):
+        if seeds < 1:
+            raise ValueError(f"seeds={seeds}; give a count of at least 1, or a list of seeds")
+        return list(range(int(seeds)))
+    if isinstance(seeds, (str, bytes, bool)) or not all(isinstance(s, (int, np.integer)) for s in seeds):
+        raise ValueError(f"seeds={seeds!r}; give a count, or a list of non-negative integers")
+    listed = [int(seed) for seed in seeds]
+    if not listed or min(listed) < 0 or len(set(listed)) < len(listed):
+        raise ValueError(f"seeds={seeds!r}; give at least one seed, none negative and none twice")
+    return listed
+
+
+def _array(values: Sequence[Any]) -> np.ndarray:
+    if all(isinstance(v, (bool, int, float, np.number, np.bool_)) for v in values):
+        return np.array(values)
+    array = np.empty(len(values), dtype=object)
+    array[:] = values
+    return array
+
+
+def _labels(values: Sequence[Any]) -> np.ndarray:
+    array = _array(values)
+    if array.dtype != object:
+        return array
+    return np.array(["-".join(map(str, v)) if isinstance(v, tuple) else str(v) for v in values])
+
+
+def _attribute(value: Any) -> Any:
+    """The value where a netCDF attribute can hold it, else its text."""
+    if isinstance(value, (str, bool, int, float, np.number)):
+        return value
+    if isinstance(value, (list, tuple)) and value and all(type(v) is type(value[0]) for v in value):
+        if isinstance(value[0], (bool, int, float)):
+            return list(value)
+        if isinstance(value[0], str):
+            return ", ".join(value)
+    return str(value)
