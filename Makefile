@@ -1,0 +1,51 @@
+# Everything a contributor runs. `make` alone lists the targets; a line's text after ## is its help.
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup book test check-site format lock costs address clean
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+help:  ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: .venv/ready  ## Make the environment (.venv) from the lock; runs again only when it changed
+
+.venv/ready: requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed; say which: make PYTHON=python3.12 setup"; exit 1; }
+	$(PYTHON) -m venv --clear .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+book: setup  ## Execute the notebooks that changed, build the site into _build/html
+	@$(BIN)/python tools/notebooks.py
+	@$(BIN)/python tools/book.py
+
+test: setup  ## Lint, format, types, unit tests, and every notebook that changed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest
+	@$(BIN)/python tools/notebooks.py
+
+check-site: setup  ## Open every built page in a headless browser and check it
+	$(BIN)/python -m pytest -m site tests/site
+
+format: setup  ## Format the code and sort the imports
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: setup  ## Write requirements.txt anew from pyproject.toml's floors
+	$(BIN)/python tools/lock.py
+
+costs: setup  ## Measure every chapter on this machine and keep the figures (leave the machine alone meanwhile)
+	@$(BIN)/python tools/notebooks.py --again
+	@$(BIN)/python tools/costs.py
+
+address: setup  ## Change the repository's address everywhere: make address URL=https://github.com/you/slow-copy
+	@$(BIN)/python tools/address.py "$(URL)"
+
+clean:  ## Remove what was built; the environment stays
+	rm -rf _build

@@ -1,0 +1,23 @@
+"""Write ``requirements.txt``, the full lock of the book's environment, from the floors in ``pyproject.toml``.
+
+Run it as ``make lock``. A local build's label (``+cpu``) is cut off, so that the lock holds on any machine.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+HEADER = "# The full lock of the book's environment (Python 3.11 or newer). Written by `make lock`; do not edit.\n"
+
+lock = ROOT / "requirements.txt"
+subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "pip-tools>=7.4"], check=True)
+options = ["--extra=book", "--extra=test", "--strip-extras", "--allow-unsafe", "--no-header", "--quiet"]
+options += ["--no-emit-index-url", "--no-emit-find-links", "--no-emit-trusted-host", "--annotation-style=line"]
+command = [sys.executable, "-m", "piptools", "compile", *options, f"--output-file={lock}", *sys.argv[1:], "pyproject.toml"]
+subprocess.run(command, cwd=ROOT, check=True)
+lock.write_text(HEADER + re.sub(r"(==[^\s+]+)\+\w+", r"\1", lock.read_text()))
+print(f"wrote {lock.relative_to(ROOT)}")

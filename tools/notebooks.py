@@ -1,0 +1,175 @@
+"""Execute the notebooks through nbmake, each once, and keep the executed copies for the book.
+
+    python tools/notebooks.py             # those that are new or changed
+    python tools/notebooks.py --again     # all of them
+    python tools/notebooks.py dqn         # those whose name contains "dqn"
+
+A notebook is run again when its text, the package, the lock or the budget changed. It runs in an environment that
+holds the built wheel and the dependencies, not the checkout, from a folder that is not the checkout's root: what
+works here works for a reader who installed the package. The executed copy and what it cost land in
+``_build/executed``; a notebook that fails, or prints to stderr, leaves nothing there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import time
+import venv
+from pathlib import Path
+
+import nbformat
+
+ROOT = Path(__file__).resolve().parent.parent
+EXECUTED = ROOT / "_build" / "executed"
+READER = ROOT / "_build" / "reader"  # the environment a reader would have: the wheel, no checkout
+SECONDS_A_CELL = 900
+
+
+def slug(notebook: Path) -> str:
+    """``01_ema_in_numpy.ipynb`` → ``ema-in-numpy``: a chapter's name does not carry its number."""
+    return notebook.stem.partition("_")[2].replace("_", "-")
+
+
+def package_key() -> str:
+    """Digest of all that a notebook's result depends on, besides its own text."""
+    digest = hashlib.sha256()
+    files = [ROOT / "requirements.txt", ROOT / "pyproject.toml"]
+    files += [f for f in sorted((ROOT / "companion").rglob("*")) if f.suffix in {".py", ".nc"}]
+    for file in files:
+        digest.update(str(file.relative_to(ROOT)).encode() + b"\0" + file.read_bytes())
+    digest.update(f"{sys.version_info[:2]} {os.environ.get('COMPANION_BUDGET', '')}".encode())
+    return digest.hexdigest()
+
+
+def key(notebook: Path, package: str) -> str:
+    cells = [(c.cell_type, c.source) for c in nbformat.read(notebook, as_version=4).cells]
+    return hashlib.sha256((package + json.dumps(cells)).encode()).hexdigest()
+
+
+def cost_file(notebook: Path) -> Path:
+    return EXECUTED / f"{notebook.stem}.json"
+
+
+def is_fresh(notebook: Path, package: str) -> bool:
+    record = cost_file(notebook)
+    copy = EXECUTED / notebook.name
+    return copy.exists() and record.exists() and json.loads(record.read_text())["key"] == key(notebook, package)
+
+
+def build_reader(package: str) -> Path:
+    """Return the Python of an environment with the wheel of this checkout and this environment's dependencies."""
+    python = READER / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    stamp = READER / "package"
+    if stamp.exists() and stamp.read_text() == package:
+        return python
+    shutil.rmtree(READER, ignore_errors=True)
+    venv.create(READER, with_pip=False)
+    inside = subprocess.run(
+        [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], check=True, capture_output=True, text=True
+    ).stdout.strip()
+    # A path line adds the folder but runs none of its .pth files, so the editable install of the checkout stays out.
+    Path(inside, "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    wheels = READER / "wheels"
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
+    subprocess.run([*pip, "wheel", "--no-deps", "--no-build-isolation", "-w", wheels, ROOT], check=True)
+    subprocess.run([*pip, "install", "--no-deps", "--target", inside, *wheels.glob("*.whl")], check=True)
+    subprocess.run([python, "-m", "ipykernel", "install", "--prefix", READER], check=True, capture_output=True)
+    where = subprocess.run(
+        [python, "-c", "import companion; print(companion.__file__)"], check=True, capture_output=True, text=True, cwd=READER
+    ).stdout.strip()
+    if not Path(where).is_relative_to(READER):
+        raise SystemExit(f"the notebooks would import the checkout ({where}), not the wheel")
+    stamp.write_text(package)
+    return python
+
+
+def execute(notebook: Path, python: Path, package: str) -> bool:
+    """Run one notebook; True when it passed. Its time and peak memory are those of the whole process tree."""
+    copy = EXECUTED / notebook.name
+    cost_file(notebook).unlink(missing_ok=True)
+    shutil.copyfile(notebook, copy)
+    options = ["--nbmake", f"--nbmake-timeout={SECONDS_A_CELL}", "--overwrite", "-p", "no:cacheprovider", "-q"]
+    # The kernel is this environment's, whatever kernels the user has installed elsewhere.
+    quiet = {"COMPANION_PROGRESS": "0", "PYDEVD_DISABLE_FILE_VALIDATION": "1", "JUPYTER_PREFER_ENV_PATH": "1"}
+    command = [str(python), "-m", "pytest", *options, "--rootdir", str(EXECUTED), "-c", os.devnull, str(copy)]
+    start = time.monotonic()
+    process = subprocess.Popen(command, cwd=EXECUTED, env=os.environ | quiet)
+    seconds, memory = wait(process, start)
+    if process.returncode:
+        copy.unlink(missing_ok=True)
+        return False
+    if noise := stderr_of(copy):
+        print(f"{notebook.name}: a cell prints to stderr, which would stand in the page:\n{noise}")
+        copy.unlink()
+        return False
+    environment = {"seconds": round(seconds), "memory_mb": round(memory), "budget": budget(), "device": device()}
+    cost_file(notebook).write_text(json.dumps({"key": key(notebook, package), **environment}, indent=1))
+    print(f"{notebook.name}: {seconds:.0f} s, {memory:.0f} MB at most")
+    return True
+
+
+def wait(process: subprocess.Popen[bytes], start: float) -> tuple[float, float]:
+    """Seconds until the process ended, and the largest resident memory (MB) of any process in its tree."""
+    if not hasattr(os, "wait4"):  # Windows has no such accounting
+        process.wait()
+        return time.monotonic() - start, float("nan")
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    unit = 1e6 if sys.platform == "darwin" else 1e3  # macOS counts bytes, Linux kilobytes
+    return time.monotonic() - start, usage.ru_maxrss / unit
+
+
+def stderr_of(notebook: Path) -> str:
+    outputs = [o for c in nbformat.read(notebook, as_version=4).cells for o in c.get("outputs", [])]
+    return "".join(o.text for o in outputs if o.output_type == "stream" and o.name == "stderr")
+
+
+def budget() -> str:
+    from companion import study
+
+    return study.budget("any").name
+
+
+def device() -> str:
+    import torch
+
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    return f"{os.cpu_count()} CPU cores"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--again", action="store_true", help="execute also what has not changed")
+    parser.add_argument("names", nargs="*", help="parts of the notebooks' names; all by default")
+    arguments = parser.parse_args()
+
+    notebooks = sorted((ROOT / "notebooks").glob("*.ipynb"))
+    chosen = [n for n in notebooks if not arguments.names or any(part in n.name for part in arguments.names)]
+    if not chosen:
+        raise SystemExit(f"no notebook's name contains {arguments.names}; there are {[n.name for n in notebooks]}")
+    EXECUTED.mkdir(parents=True, exist_ok=True)
+    for old in EXECUTED.glob("*.*"):
+        if old.stem not in {n.stem for n in notebooks}:
+            old.unlink()
+    package = package_key()
+    stale = [n for n in chosen if arguments.again or not is_fresh(n, package)]
+    failed = []
+    if stale:
+        python = build_reader(package)
+        failed = [n.name for n in stale if not execute(n, python, package)]
+    print(f"notebooks: {len(stale) - len(failed)} executed, {len(chosen) - len(stale)} unchanged, {len(failed)} failed")
+    if failed:
+        print("failed: " + ", ".join(failed))
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

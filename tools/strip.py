@@ -1,0 +1,35 @@
+"""Strip outputs, counters and stray metadata from notebooks, in place: ``python tools/strip.py notebooks/*.ipynb``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import nbformat
+
+KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
+
+
+def stripped(text: str) -> str:
+    """The notebook's text with its sources and tags alone; cell ids count up, so that edits give small diffs."""
+    notebook = nbformat.reads(text, as_version=4)
+    notebook.metadata = nbformat.from_dict({"kernelspec": KERNEL, "language_info": {"name": "python"}})
+    notebook.nbformat_minor = 5
+    for number, cell in enumerate(notebook.cells):
+        cell["id"] = f"cell-{number:03d}"
+        cell["metadata"] = nbformat.from_dict({"tags": cell.metadata.tags} if cell.metadata.get("tags") else {})
+        if cell.cell_type == "code":
+            cell["outputs"], cell["execution_count"] = [], None
+    return str(nbformat.writes(notebook)) + "\n"
+
+
+if __name__ == "__main__":
+    changed = False
+    for path in map(Path, sys.argv[1:]):
+        old = path.read_text(encoding="utf-8")
+        new = stripped(old)
+        if new != old:
+            path.write_text(new, encoding="utf-8")
+            print(f"stripped {path}")
+            changed = True
+    sys.exit(changed)  # as pre-commit expects of a hook that changed a file
