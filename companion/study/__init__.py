@@ -1,1 +1,32 @@
-"""."""
+"""What a chapter does around training: budget, progress, statistics, plots, figures, recordings.
+
+It knows labelled results (``xarray``) and no algorithm.
+"""
+
+from companion.study.budgets import Budget, budget
+from companion.study.figures import animate, say, show
+from companion.study.looks import ONLINE, TARGET, looks, style
+from companion.study.plots import across, curves
+from companion.study.progress import progress
+from companion.study.recordings import provenance, recording, recordings
+from companion.study.statistics import interval, iqm
+
+__all__ = [
+    "ONLINE",
+    "TARGET",
+    "Budget",
+    "across",
+    "animate",
+    "budget",
+    "curves",
+    "interval",
+    "iqm",
+    "looks",
+    "progress",
+    "provenance",
+    "recording",
+    "recordings",
+    "say",
+    "show",
+    "style",
+]
