@@ -8,16 +8,23 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+# Chosen, not the newest: torch's next minor version is taken when every notebook and benchmark has run on it.
+CHOSEN = ["torch==2.13.0"]
 HEADER = "# The full lock of the book's environment (Python 3.11 or newer). Written by `make lock`; do not edit.\n"
 
 lock = ROOT / "requirements.txt"
 subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "pip-tools>=7.4"], check=True)
 options = ["--extra=book", "--extra=test", "--strip-extras", "--allow-unsafe", "--no-header", "--quiet"]
 options += ["--no-emit-index-url", "--no-emit-find-links", "--no-emit-trusted-host", "--annotation-style=line"]
-command = [sys.executable, "-m", "piptools", "compile", *options, f"--output-file={lock}", *sys.argv[1:], "pyproject.toml"]
-subprocess.run(command, cwd=ROOT, check=True)
-lock.write_text(HEADER + re.sub(r"(==[^\s+]+)\+\w+", r"\1", lock.read_text()))
+with tempfile.NamedTemporaryFile("w", suffix=".txt") as chosen:
+    chosen.write("\n".join(CHOSEN))
+    chosen.flush()
+    command = [sys.executable, "-m", "piptools", "compile", *options, f"--constraint={chosen.name}"]
+    subprocess.run([*command, f"--output-file={lock}", *sys.argv[1:], "pyproject.toml"], cwd=ROOT, check=True)
+text = re.sub(r"(==[^\s+]+)\+\w+", r"\1", lock.read_text())
+lock.write_text(HEADER + re.sub(r", -c \S+|-c \S+, ", "", text))
 print(f"wrote {lock.relative_to(ROOT)}")
