@@ -1,2 +1,43 @@
-"""."""
-__all__: list[str] = []
+"""The one idea of the book: ``target ← tau·online + (1 − tau)·target``, from iterate averages to target networks."""
+
+from companion.averaging.conventions import (
+    Convention,
+    convert,
+    effective_window,
+    ema_decay_to_tau,
+    equivalent_period,
+    half_life,
+    mean_lag,
+    tau_to_ema_decay,
+    variance_ratio,
+)
+from companion.averaging.iterates import ExponentialAverage, PolyakAverage, TailAverage
+from companion.averaging.schedules import constant, cosine, warmup
+from companion.averaging.signals import ema, ema_demo, ema_weights, soft_update_numpy
+from companion.averaging.target import TargetNetwork
+from companion.averaging.updates import hard_update, soft_update
+
+__all__ = [
+    "Convention",
+    "ExponentialAverage",
+    "PolyakAverage",
+    "TailAverage",
+    "TargetNetwork",
+    "constant",
+    "convert",
+    "cosine",
+    "effective_window",
+    "ema",
+    "ema_decay_to_tau",
+    "ema_demo",
+    "ema_weights",
+    "equivalent_period",
+    "half_life",
+    "hard_update",
+    "mean_lag",
+    "soft_update",
+    "soft_update_numpy",
+    "tau_to_ema_decay",
+    "variance_ratio",
+    "warmup",
+]
