@@ -4,7 +4,22 @@ The averaging core and the exercises are at the front door; the rest is imported
 (``from companion import rl, study``).
 """
 
+from typing import TYPE_CHECKING, Any
+
 from companion.averaging import *  # noqa: F403
 from companion.averaging import __all__ as _averaging
 
+if TYPE_CHECKING:
+    from companion.exercises import check, progress, solution
+
 __version__ = "0.1.0"
+__all__ = [*_averaging, "check", "progress", "solution"]
+
+
+def __getattr__(name: str) -> Any:
+    """The exercises import every topic of the book, so they come when they are first asked for."""
+    if name in ("check", "progress", "solution"):
+        from companion import exercises
+
+        return getattr(exercises, name)
+    raise AttributeError(f"module 'companion' has no attribute {name!r}")

@@ -4,8 +4,9 @@ It knows labelled results (``xarray``) and no algorithm.
 """
 
 from companion.study.budgets import Budget, budget
-from companion.study.figures import animate, say, show
+from companion.study.figures import animate, show
 from companion.study.looks import ONLINE, TARGET, looks, style
+from companion.study.pages import say
 from companion.study.plots import across, curves
 from companion.study.progress import progress
 from companion.study.recordings import provenance, recording, recordings

@@ -8,10 +8,10 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
-from IPython.core.interactiveshell import InteractiveShell
-from IPython.display import display
 from matplotlib.figure import Figure
 from PIL import Image
+
+from companion.study.pages import send
 
 # A figure is drawn at twice the pixels it is shown with, for dense screens; an animation at one and a half times.
 SHOWN_DPI = 100
@@ -97,11 +97,6 @@ def animate(
     _display(_PICTURE.format(still=_uri(_png(pictures[-1]), "png"), img=img), alt, caption)
 
 
-def say(markdown: str) -> None:
-    """Show Markdown from a cell: the way a number that was computed gets into the prose."""
-    _send({"text/markdown": markdown, "text/plain": markdown})
-
-
 def _still(fig: Figure, dpi: int = STILL_DPI, **options: Any) -> Image.Image:
     buffer = io.BytesIO()
     fig.savefig(buffer, format="png", dpi=dpi, pil_kwargs={"compress_level": 1}, **options)
@@ -121,14 +116,7 @@ def _png(picture: Image.Image) -> bytes:
 def _display(picture: str, alt: str, caption: str) -> None:
     below = _CAPTION.format(text=_escape(caption)) if caption else ""
     plain = f"[figure: {alt}]" + (f"\n{caption}" if caption else "")
-    _send({"text/html": _FIGURE.format(picture=picture, caption=below), "text/plain": plain})
-
-
-def _send(bundle: dict[str, str]) -> None:
-    if InteractiveShell.initialized():
-        display(bundle, raw=True)
-    else:  # a plain script
-        print(bundle["text/plain"])
+    send({"text/html": _FIGURE.format(picture=picture, caption=below), "text/plain": plain})
 
 
 def _check(alt: str) -> None:

@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
 
 from companion.study.looks import looks
-from companion.study.statistics import Diverged, interval, iqm
+from companion.study.statistics import interval, iqm
 
 DECADES = 30.0
 """A swept setting whose largest value is this many times its smallest gets a logarithmic axis."""
@@ -23,7 +23,7 @@ def curves(
     x: str = "step",
     by: str | None = "tau",
     *,
-    diverged: Diverged = "gap",
+    diverged: str = "gap",
     label: str | None = None,
     look: Mapping[str, Any] | None = None,
     legend: bool = True,
@@ -69,7 +69,7 @@ def across(
     x: str = "tau",
     by: str | None = None,
     *,
-    diverged: Diverged = "gap",
+    diverged: str = "gap",
     label: str | None = None,
     look: Mapping[str, Any] | None = None,
     legend: bool = True,

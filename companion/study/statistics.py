@@ -4,22 +4,17 @@ Source: Agarwal et al. 2021, *Deep Reinforcement Learning at the Edge of the Sta
 (https://arxiv.org/abs/2108.13264), which argues for both when seeds are few.
 """
 
-from typing import Literal, Protocol
+from collections.abc import Callable
 
 import numpy as np
 import xarray as xr
 from scipy import stats
 
-Diverged = Literal["gap", "low", "high"]
+Statistic = Callable[[xr.DataArray, str], xr.DataArray]
+"""What :func:`interval` can resample: called with ``(da, dim)``, it removes ``dim``."""
 
 
-class Statistic(Protocol):
-    """What :func:`interval` can resample: it removes ``dim`` from ``da``."""
-
-    def __call__(self, da: xr.DataArray, dim: str) -> xr.DataArray: ...
-
-
-def iqm(da: xr.DataArray, dim: str = "seed", *, diverged: Diverged = "gap") -> xr.DataArray:
+def iqm(da: xr.DataArray, dim: str = "seed", *, diverged: str = "gap") -> xr.DataArray:
     """Interquartile mean: the mean of what is left when the lowest and the highest quarter are cut off.
 
     Of ``n`` values, ``floor(n / 4)`` are cut at each end, so with fewer than four it is the plain mean.
