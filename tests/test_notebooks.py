@@ -52,7 +52,9 @@ def test_no_cell_may_fail(notebook: nbformat.NotebookNode) -> None:
 
 def test_plain_markdown(notebook: nbformat.NotebookNode) -> None:
     raw = text(notebook, "markdown")
-    assert not re.search(r"^(```|:::)\s*\{|\{[a-z:-]+\}`|^\(\w+\)=$", raw, re.M), "MyST shows raw outside the built book"
+    assert not re.search(r"^(```|:::)\s*\{|\{[a-z:-]+\}`|^\(\w+\)=$", raw, re.M), (
+        "MyST shows raw outside the built book"
+    )
     assert "\\label" not in raw
     assert "\\eqref" not in raw
     assert not re.search(r"!\[\s*\]\(", raw), "a picture without alt text"

@@ -26,7 +26,9 @@ def change(new: str) -> list[str]:
         raise SystemExit(f"URL={new!r} is not a repository's address; give one like https://github.com/you/slow-copy")
     old = current().removeprefix("https://github.com/")
     pattern = re.compile(rf"(?<![\w.-]){re.escape(old)}(?![\w-])")
-    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, check=True, capture_output=True, text=True).stdout.split("\n")
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, check=True, capture_output=True, text=True).stdout.split(
+        "\n"
+    )
     changed = []
     for name in filter(None, tracked):
         try:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import yaml
 from generated import write_all
+
 from notebooks import EXECUTED, ROOT, is_fresh, package_key
 
 SOURCE = ROOT / "_build" / "source"
@@ -28,7 +29,7 @@ def pages() -> list[str]:
 
 
 def stage() -> None:
-    """Put the source tree together. Files that are the same keep their date, so that Sphinx builds only what changed."""
+    """Put the source tree together; files that did not change keep their date, and Sphinx skips them."""
     package = package_key()
     stale = [n.name for n in sorted((ROOT / "notebooks").glob("*.ipynb")) if not is_fresh(n, package)]
     if stale:

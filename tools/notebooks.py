@@ -72,7 +72,10 @@ def build_reader(package: str) -> Path:
     shutil.rmtree(READER, ignore_errors=True)
     venv.create(READER, with_pip=False)
     inside = subprocess.run(
-        [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], check=True, capture_output=True, text=True
+        [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"],
+        check=True,
+        capture_output=True,
+        text=True,
     ).stdout.strip()
     # A path line adds the folder but runs none of its .pth files, so the editable install of the checkout stays out.
     Path(inside, "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
@@ -82,7 +85,11 @@ def build_reader(package: str) -> Path:
     subprocess.run([*pip, "install", "--no-deps", "--target", inside, *wheels.glob("*.whl")], check=True)
     subprocess.run([python, "-m", "ipykernel", "install", "--prefix", READER], check=True, capture_output=True)
     where = subprocess.run(
-        [python, "-c", "import companion; print(companion.__file__)"], check=True, capture_output=True, text=True, cwd=READER
+        [python, "-c", "import companion; print(companion.__file__)"],
+        check=True,
+        capture_output=True,
+        text=True,
+        cwd=READER,
     ).stdout.strip()
     if not Path(where).is_relative_to(READER):
         raise SystemExit(f"the notebooks would import the checkout ({where}), not the wheel")

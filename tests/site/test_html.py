@@ -22,7 +22,9 @@ def page(path: Path) -> BeautifulSoup:
 @cache
 def anchors(path: Path) -> set[str]:
     soup = page(path)
-    return {str(tag["id"]) for tag in soup.find_all(id=True)} | {str(t["name"]) for t in soup.find_all("a", attrs={"name": True})}
+    return {str(tag["id"]) for tag in soup.find_all(id=True)} | {
+        str(t["name"]) for t in soup.find_all("a", attrs={"name": True})
+    }
 
 
 @pytest.fixture(params=PAGES)
@@ -43,7 +45,9 @@ def test_links_lead_somewhere(path: Path) -> None:
             if url.scheme or url.netloc:
                 continue
             target = (path.parent / unquote(url.path)).resolve() if url.path else path
-            if not target.exists() or (url.fragment and target.suffix == ".html" and unquote(url.fragment) not in anchors(target)):
+            if not target.exists() or (
+                url.fragment and target.suffix == ".html" and unquote(url.fragment) not in anchors(target)
+            ):
                 broken.append(element[attribute])
     assert broken == []
 
@@ -52,7 +56,9 @@ def test_nothing_is_loaded_from_elsewhere(path: Path) -> None:
     soup = page(path)
     loads = [("script", "src"), ("img", "src"), ("iframe", "src"), ("source", "srcset"), ("video", "src")]
     asked = [e[attribute] for tag, attribute in loads for e in soup.find_all(tag, attrs={attribute: True})]
-    asked += [e["href"] for e in soup.find_all("link", href=True) if set(e.get("rel", [])) & {"stylesheet", "preload", "icon"}]
+    asked += [
+        e["href"] for e in soup.find_all("link", href=True) if set(e.get("rel", [])) & {"stylesheet", "preload", "icon"}
+    ]
     assert [url for url in asked if urlsplit(url).netloc] == []
 
 
@@ -73,7 +79,9 @@ def test_colab_button(path: Path) -> None:
     repository = CONFIG["repository"]["url"].removeprefix("https://github.com/")
     name = path.relative_to(HTML).with_suffix(".ipynb")
     if path.parent.name == "notebooks":
-        assert set(buttons) == {f"https://colab.research.google.com/github/{repository}/blob/{CONFIG['repository']['branch']}/{name}"}
+        assert set(buttons) == {
+            f"https://colab.research.google.com/github/{repository}/blob/{CONFIG['repository']['branch']}/{name}"
+        }
 
 
 def test_no_code_cell_prints_an_error(path: Path) -> None:

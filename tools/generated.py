@@ -1,0 +1,110 @@
+"""The pieces of the prose pages that are computed: the map on the welcome page, the decoder's tables, the costs.
+
+Each is a function that returns Markdown; ``write_all`` writes them where the pages include them
+(``book/_generated/NAME.md`` in the staged tree), and touches only those that changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import matplotlib
+import nbformat
+from costs import kept
+
+import companion
+from companion import study
+from notebooks import ROOT, slug
+
+matplotlib.use("Agg")
+
+TYPICAL = {
+    "TD3 and SAC (tau 0.005)": {"tau": 0.005},
+    "DDPG (tau 0.001)": {"tau": 0.001},
+    "MoCo (decay 0.999)": {"decay": 0.999},
+    "BYOL at its start (decay 0.996)": {"decay": 0.996},
+    "diffusion models (decay 0.9999)": {"decay": 0.9999},
+    "a copy every 1,000 updates (period 1000)": {"period": 1000},
+}
+
+
+def tau_map() -> str:
+    """The map of return over tau, from the recording ``dqn-tau-map``."""
+    import matplotlib.pyplot as plt
+
+    study.style()
+    run = study.recording("dqn-tau-map")
+    last = run["return"].isel(step=slice(-4, None))
+    final = last.mean("step").rename("return")
+    centre = study.iqm(final)
+    best = centre["tau"].values[int(centre.argmax())]
+    worst = {float(tau): float(centre.sel(tau=tau)) for tau in (centre["tau"].max(), centre["tau"].min())}
+    fig, ax = plt.subplots(figsize=(7.2, 4.2))
+    study.across(ax, final, x="tau")
+    ax.set(xlabel="tau: how much of the online network the target takes over at every update", ylabel="return")
+    ends = "; ".join(f"{value:.0f} at tau = {tau:g}" for tau, value in worst.items())
+    alt = (
+        f"Final return of {final.size} DQN agents on CartPole against tau, from {float(final['tau'].min()):g} to "
+        f"{float(final['tau'].max()):g}: one dot an agent, a line through the interquartile means. "
+        f"The interquartile mean is highest at tau = {best:g}, with {float(centre.max()):.0f}; it is {ends}."
+    )
+    caption = (
+        f"{final.sizes['tau']} values of tau, {final.sizes['seed']} seeds each, {int(run['step'].max()):,} steps of "
+        f"CartPole (500 is the most). Dots are agents, the line is the interquartile mean of the last "
+        f"{last.sizes['step']} evaluations, bars its 95 % bootstrap interval. {study.provenance(run)}"
+    )
+    return raw(study.figure_html(fig, alt, caption))
+
+
+def raw(html: str) -> str:
+    return f"```{{raw}} html\n{html}\n```\n"
+
+
+def decoder() -> str:
+    """One table for each amount of averaging that a paper made typical."""
+    parts = [
+        f"### {name[0].upper() + name[1:]}\n\n{companion.convert(**given)._repr_markdown_()}\n"
+        for name, given in TYPICAL.items()
+    ]
+    return "\n".join(parts)
+
+
+def costs() -> str:
+    """Minutes, memory and device of every chapter, as ``make costs`` measured them."""
+    rows = ["| chapter | budget | time | memory at most | device | measured |", "|---|---|---|---|---|---|"]
+    for notebook in sorted((ROOT / "notebooks").glob("*.ipynb")):
+        title = nbformat.read(notebook, as_version=4).cells[0].source.splitlines()[0].lstrip("# ")
+        for budget, cost in sorted(kept().get(slug(notebook), {}).items(), reverse=True):
+            cells = [f"[{title}](/notebooks/{notebook.name})", budget, f"{float(cost['seconds']) / 60:.1f} min"]
+            cells += [f"{float(cost['memory_mb']):,.0f} MB", str(cost["device"]), str(cost["date"])]
+            rows.append(f"| {' | '.join(cells)} |")
+    return "\n".join(rows) + "\n"
+
+
+def recordings() -> str:
+    """Every recording kept in the package: what it is, and where it was made."""
+    rows = ["| recording | made |", "|---|---|"]
+    for name in study.recordings():
+        rows.append(f"| `{name}` | {study.provenance(study.recording(name))} |")
+    return "\n".join(rows) + "\n"
+
+
+PIECES: dict[str, Callable[[], str]] = {
+    "tau-map": tau_map,
+    "convert": decoder,
+    "costs": costs,
+    "recordings": recordings,
+}
+
+
+def write_all(folder: Path) -> set[Path]:
+    """Write every piece into ``folder``; return the files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files = set()
+    for name, piece in PIECES.items():
+        file, text = folder / f"{name}.md", piece()
+        if not file.exists() or file.read_text(encoding="utf-8") != text:
+            file.write_text(text, encoding="utf-8")
+        files.add(file)
+    return files
