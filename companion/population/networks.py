@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from companion.population.streams import Streams
 
-__all__ = ["MLP", "flatten"]
+__all__ = ["MLP", "flatten", "flatten_gradients"]
 
 
 class MLP(nn.Module):
@@ -56,12 +56,12 @@ class MLP(nn.Module):
         return x
 
 
-def flatten(network: nn.Module) -> tuple[Float[Tensor, "member parameter"], Float[Tensor, "member parameter"]]:
-    """Make a network's parameters, and their gradients, slices of two tensors, and return the two.
+def flatten(network: nn.Module) -> Float[Tensor, "member number"]:
+    """Move a network's parameters into one tensor, a row a member, and return it.
 
-    Every parameter must lead with the same member axis. The network works as before, but its parameters and their
-    ``.grad`` are now views into the returned tensors: zeroing the gradients, an optimizer's step and a soft update
-    are one call on one tensor each, however many layers there are. ``backward`` adds into the flat gradient.
+    The network works as before, but its parameters are now slices of that tensor: an optimizer's step or a soft update
+    is one call on one tensor, however many layers there are. Every slice starts at a multiple of 64 bytes, with zeros
+    between: matrix kernels round differently on unaligned memory, and a member's place among the others would show.
 
     Raises:
         ValueError: the network has no parameters, or they do not share their first axis, dtype and device.
@@ -70,15 +70,21 @@ def flatten(network: nn.Module) -> tuple[Float[Tensor, "member parameter"], Floa
     kinds = {(p.shape[:1], p.dtype, p.device) for p in parameters}
     if len(kinds) != 1:
         raise ValueError(
-            f"network must have parameters of one member count, dtype and device; it has {len(kinds)} kinds"
+            f"network's parameters must share member count, dtype and device; they are {sorted(map(str, kinds))}"
         )
-    members = parameters[0].shape[0]
-    flat = torch.cat([p.detach().reshape(members, -1) for p in parameters], dim=1)
-    gradient = torch.zeros_like(flat)
-    start = 0
-    for p in parameters:
-        stop = start + p.numel() // members
-        p.data = flat[:, start:stop].view(p.shape)
-        p.grad = gradient[:, start:stop].view(p.shape)
-        start = stop
-    return flat, gradient
+    rows = [_padded(p.detach().flatten(1)) for p in parameters]
+    flat = torch.cat(rows, dim=1)
+    slots = flat.split([row.shape[1] for row in rows], dim=1)
+    for p, slot in zip(parameters, slots, strict=True):
+        p.data = slot[:, : p[0].numel()].view(p.shape)
+    return flat
+
+
+def flatten_gradients(gradients: Sequence[Float[Tensor, "member ..."]]) -> Float[Tensor, "member number"]:
+    """Lay gradients out as :func:`flatten` lays out their parameters, zeros between."""
+    return torch.cat([_padded(g.flatten(1)) for g in gradients], dim=1)
+
+
+def _padded(row: Float[Tensor, "member number"]) -> Float[Tensor, "member padded"]:
+    missing = -row.shape[1] * row.element_size() % 64 // row.element_size()
+    return nn.functional.pad(row, (0, missing)) if missing else row

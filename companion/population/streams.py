@@ -1,13 +1,15 @@
 """Random numbers with a member axis: one stream a member, keyed by its seed and by what the numbers are for."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
-from jaxtyping import Float32, Int64
+import torch
+from jaxtyping import Float, Float32, Int64
 from scipy.special import ndtri
+from torch import Tensor
 
-__all__ = ["Streams"]
+__all__ = ["Noise", "Streams"]
 
 _PER_COUNTER = 8  # a Philox counter yields 256 bits: eight float32 uniforms of one 32-bit word each
 
@@ -85,3 +87,43 @@ class Streams:
         """Float64 uniforms of 48 random bits, in the open interval (0, 1)."""
         pairs = self.uniform(*shape, 2).astype(np.float64)
         return pairs[..., 0] + (pairs[..., 1] + 2.0**-25) * 2.0**-24
+
+
+class Noise:
+    """Uniform numbers for a training loop, drawn ahead in blocks and read on the device by an index.
+
+    The loop calls :meth:`refill` before every :attr:`length`-th step; a step calls :meth:`draw` once, which reads the
+    next row and moves on. The index is a tensor, and a refill writes into the same memory: nothing in a step depends
+    on the host.
+
+    Args:
+        seeds: one integer a member.
+        widths: what the numbers are for, and how many a step needs: ``{"explore": 2, "reset": 4}``. Each purpose is a
+            stream of its own.
+        device: where the numbers are read.
+        length: steps in a block.
+    """
+
+    def __init__(
+        self, seeds: Sequence[int], widths: Mapping[str, int], device: torch.device, *, length: int = 256
+    ) -> None:
+        self.widths = dict(widths)
+        self.length = length
+        self._streams = [Streams(seeds, purpose) for purpose in widths]
+        self._block = torch.zeros(length, len(seeds), sum(widths.values()), device=device)
+        self._row = torch.zeros(1, dtype=torch.int64, device=device)
+
+    def refill(self) -> None:
+        """Draw the next block of every stream."""
+        numbers = [
+            stream.uniform(self.length, width)
+            for stream, width in zip(self._streams, self.widths.values(), strict=True)
+        ]
+        self._block.copy_(torch.from_numpy(np.concatenate(numbers, axis=-1)).transpose(0, 1))
+        self._row.zero_()
+
+    def draw(self) -> dict[str, Float[Tensor, "member width"]]:
+        """The next step's numbers, by purpose."""
+        row = self._block.index_select(0, self._row).squeeze(0)
+        self._row.add_(1)
+        return dict(zip(self.widths, row.split(list(self.widths.values()), dim=-1), strict=True))

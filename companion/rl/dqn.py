@@ -1,0 +1,146 @@
+"""Deep Q-learning with a target network (Mnih et al. 2015), a population of agents at once.
+
+The algorithm is :meth:`Agents.act` and :meth:`Agents.learn`, which read as the pseudocode of the paper's Algorithm 1.
+A Q-network learns to predict the target
+
+    y = r + γ · max_a Q(s′, a; θ⁻)          (y = r where s′ ended the episode)
+
+from a batch of remembered transitions, where θ⁻ are the weights of the target network. Every ``period`` updates the
+target network moves by the line this book is about, θ⁻ ← tau · θ + (1 − tau) · θ⁻. With ``tau=1`` and
+``period=10_000`` that is the paper's hard update; with ``tau=0.005`` and ``period=1`` it is a soft one; with ``tau=1``
+and ``period=1`` there is no target network. ``double_q=True`` is Double DQN
+(van Hasselt, Guez and Silver 2016, section "Double DQN"): the online network chooses the action and the target network
+values it,
+
+    y = r + γ · Q(s′, argmax_a Q(s′, a; θ); θ⁻).
+
+Departures from the paper, whose task was Atari games from pixels:
+
+- a small fully connected network on the state, not a convolutional one on frames; no frame is skipped or repeated;
+- one gradient update a step, not one every four;
+- Adam (Kingma and Ba 2015) in place of RMSProp;
+- rewards are not clipped;
+- the error is clipped to [−1, 1] as the paper has it, written as the Huber loss, whose slope that is;
+- an episode cut by its time limit is not treated as ended: its last transition bootstraps from what was really seen.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import SimpleNamespace
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn.functional import smooth_l1_loss
+
+from companion.averaging import soft_update
+from companion.population import MLP, Adam, flatten
+from companion.rl.replay import Batch
+from companion.rl.settings import setting
+
+__all__ = ["DQN", "Agents"]
+
+
+@dataclass(frozen=True)
+class DQN:
+    """Hyperparameters of DQN. Where a source is named, the default is its value."""
+
+    tau: float = setting(1.0, least=0, most=1)
+    """Weight of the online network in a target update; 1 is a copy (Mnih et al. 2015)."""
+    period: int = setting(1, least=1)
+    """Gradient updates from one target update to the next (Mnih et al. 2015: 10,000)."""
+    learning_rate: float = setting(1e-3, least=0)
+    """Adam's step size (Kingma and Ba 2015)."""
+    gamma: float = setting(0.99, least=0, most=1)
+    """Discount per step (Mnih et al. 2015)."""
+    double_q: bool = setting(False)
+    """Whether the online network chooses the action that the target network values (van Hasselt et al. 2016)."""
+    batch_size: int = setting(64, least=1, shapes=True)
+    """Transitions in a gradient update (Mnih et al. 2015: 32)."""
+    hidden: tuple[int, ...] = setting((64, 64), least=1, shapes=True)
+    """Units of each hidden layer, rectified linear."""
+    buffer_size: int = setting(10_000, least=1, most=2**24)
+    """Transitions remembered (Mnih et al. 2015: 1,000,000); 1 is no replay, the latest transition only."""
+    learning_starts: int = setting(500, least=0, shapes=True)
+    """Steps before the first gradient update (Mnih et al. 2015: 50,000)."""
+    epsilon_start: float = setting(1.0, least=0, most=1)
+    """Probability of a random action at the first step (Mnih et al. 2015)."""
+    epsilon_end: float = setting(0.05, least=0, most=1)
+    """Probability of a random action once exploration has been annealed (Mnih et al. 2015: 0.1)."""
+    epsilon_steps: int = setting(2_000, least=1)
+    """Steps over which exploration is annealed linearly (Mnih et al. 2015: 1,000,000)."""
+
+
+class Agents:
+    """A population of DQN agents: their networks, their optimizer and their two clocks.
+
+    Args:
+        settings: the fields of :class:`DQN` by name; those that decide no shape as tensors ``(member,)``.
+        observation_size: numbers in an observation.
+        actions: number of actions.
+        seeds: one integer a member.
+        device: where everything lives.
+    """
+
+    def __init__(
+        self,
+        settings: SimpleNamespace,
+        observation_size: int,
+        actions: int,
+        seeds: Sequence[int],
+        device: torch.device,
+    ) -> None:
+        self.settings = settings
+        self.actions = actions
+        self.any_double = bool(settings.double_q.any())
+        sizes = (observation_size, *settings.hidden, actions)
+        self.online = MLP(sizes, seeds).to(device)
+        self.target = MLP(sizes, seeds).to(device).requires_grad_(False)
+        self.optimizer = Adam(self.online, settings.learning_rate)
+        self.online_weights, self.target_weights = self.optimizer.weights, flatten(self.target)
+        self.steps = torch.zeros((), dtype=torch.int64, device=device)
+        self.updates = torch.zeros((), dtype=torch.int64, device=device)
+
+    @torch.no_grad()
+    def act(
+        self, observation: Float[Tensor, "member observation"], noise: Float[Tensor, "member 2"]
+    ) -> Int[Tensor, "member"]:
+        """Choose an action: a random one with probability ε, else the best by the online network."""
+        s = self.settings
+        fraction = (1 - self.steps / s.epsilon_steps).clamp(min=0)
+        epsilon = s.epsilon_end + (s.epsilon_start - s.epsilon_end) * fraction
+        self.steps.add_(1)
+        best = self.online(observation[:, None]).squeeze(1).argmax(-1)
+        any_action = (noise[:, 1] * self.actions).long()
+        return torch.where(noise[:, 0] < epsilon, any_action, best)
+
+    def learn(self, batch: Batch) -> dict[str, Float[Tensor, "member"]]:
+        """Take one gradient step on a batch, then let the target network follow.
+
+        Returns:
+            What to watch, a number a member: ``loss``, ``q_mean`` (mean Q(s, a)) and ``q_max`` (largest |Q(s, a)|).
+        """
+        s = self.settings
+        with torch.no_grad():
+            q_next = self.target(batch.next_observation)
+            value = q_next.amax(-1)
+            if self.any_double:
+                choice = self.online(batch.next_observation).argmax(-1, keepdim=True)
+                value = torch.where(s.double_q[:, None], q_next.gather(-1, choice).squeeze(-1), value)
+            y = batch.reward + s.gamma[:, None] * (1 - batch.terminated) * value
+
+        q = self.online(batch.observation).gather(-1, batch.action.long()).squeeze(-1)
+        loss = smooth_l1_loss(q, y, reduction="none").mean(-1)  # of each member
+        self.optimizer.step(torch.autograd.grad(loss.sum(), list(self.online.parameters())))
+
+        self.updates.add_(1)
+        tau = torch.where(self.updates % s.period == 0, s.tau, 0.0)  # a weight of 0 leaves the target as it is
+        soft_update([self.online_weights], [self.target_weights], tau)
+
+        q = q.detach()
+        return {"loss": loss.detach(), "q_mean": q.mean(-1), "q_max": q.abs().amax(-1)}
+
+    @torch.no_grad()
+    def values(self, observation: Float[Tensor, "member batch observation"]) -> Float[Tensor, "member batch action"]:
+        """Q(s, a) of the online network."""
+        return self.online(observation)

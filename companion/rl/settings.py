@@ -1,0 +1,80 @@
+"""Settings of an algorithm: a frozen dataclass whose fields know which values they take."""
+
+import dataclasses
+import difflib
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+__all__ = ["check", "nearest", "setting", "shape_settings"]
+
+
+def setting(default: Any, *, least: float = -math.inf, most: float = math.inf, shapes: bool = False) -> Any:
+    """A dataclass field with its range.
+
+    Args:
+        default: value, whose type the setting takes; a tuple is a tuple of integers.
+        least: smallest value allowed, of each entry where the value is a tuple.
+        most: largest value allowed.
+        shapes: the value decides the shape of a tensor or of the loop, so that members that differ in it cannot train
+            in one batched program: where such a setting is swept, its values are trained one after another.
+    """
+    metadata = {"least": least, "most": most, "shapes": shapes}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def shape_settings(settings: type) -> list[str]:
+    """Names of the settings that decide shapes."""
+    return [field.name for field in dataclasses.fields(settings) if field.metadata["shapes"]]
+
+
+def check(settings: type, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Every setting's value, or list of values: those given, and defaults for the rest.
+
+    Raises:
+        ValueError: a name that is no setting (the nearest one is named), or a value out of range.
+        TypeError: a value of the wrong type.
+    """
+    fields = {field.name: field for field in dataclasses.fields(settings)}
+    for name in given:
+        if name not in fields:
+            raise ValueError(
+                f"unknown setting {name!r} of {settings.__name__}: did you mean {nearest(name, fields)!r}? "
+                f"Its settings: {', '.join(fields)}."
+            )
+    checked = {}
+    for name, field in fields.items():
+        value = given.get(name, field.default)
+        checked[name] = [_one(field, v) for v in value] if isinstance(value, list) else _one(field, value)
+    return checked
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """The known word that is spelt most like this one."""
+    return difflib.get_close_matches(str(word), list(known), n=1, cutoff=0.0)[0]
+
+
+def _one(field: "dataclasses.Field[Any]", value: Any) -> Any:
+    """The value as the field's own type, if it is one of its values."""
+    expected: type = type(field.default)
+    wanted = {
+        bool: "True or False",
+        int: "an integer",
+        float: "a number",
+        tuple: f"a tuple of integers, such as {field.default}",
+    }[expected]
+    kinds: tuple[type, ...] = {bool: (bool, np.bool_), float: (int, float, np.integer, np.floating)}.get(
+        expected, (int, np.integer)
+    )
+    entries = value if expected is tuple and isinstance(value, tuple) else (value,)
+    for entry in entries:
+        wrong = not isinstance(entry, kinds) or (isinstance(entry, bool) and expected is not bool)
+        if wrong or (expected is tuple and entries is not value):
+            raise TypeError(f"{field.name}={value!r} must be {wanted}")
+        least, most = field.metadata["least"], field.metadata["most"]
+        if not least <= entry <= most:
+            remedy = f"at least {least:g}" if most == math.inf else f"between {least:g} and {most:g}"
+            raise ValueError(f"{field.name}={value!r} is out of range; it must be {remedy}")
+    return tuple(int(entry) for entry in entries) if expected is tuple else expected(value)
