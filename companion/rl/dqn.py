@@ -31,7 +31,6 @@ from types import SimpleNamespace
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from torch.nn.functional import smooth_l1_loss
 
 from companion.averaging import soft_update
 from companion.population import MLP, Adam, flatten
@@ -55,6 +54,8 @@ class DQN:
     """Discount per step (Mnih et al. 2015)."""
     double_q: bool = setting(False)
     """Whether the online network chooses the action that the target network values (van Hasselt et al. 2016)."""
+    error_clip: float = setting(1.0, least=0)
+    """Error beyond which the loss grows linearly, in units of value (Mnih et al. 2015: 1); 1e9 is the squared error."""
     batch_size: int = setting(64, least=1, shapes=True)
     """Transitions in a gradient update (Mnih et al. 2015: 32)."""
     hidden: tuple[int, ...] = setting((64, 64), least=1, shapes=True)
@@ -130,7 +131,9 @@ class Agents:
             y = batch.reward + s.gamma[:, None] * (1 - batch.terminated) * value
 
         q = self.online(batch.observation).gather(-1, batch.action.long()).squeeze(-1)
-        loss = smooth_l1_loss(q, y, reduction="none").mean(-1)  # of each member
+        error = (q - y).abs()
+        clipped = error.minimum(s.error_clip[:, None])
+        loss = (clipped * (error - clipped / 2)).mean(-1)  # Huber's, of each member
         self.optimizer.step(torch.autograd.grad(loss.sum(), list(self.online.parameters())))
 
         self.updates.add_(1)
