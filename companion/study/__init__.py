@@ -9,8 +9,8 @@ from companion.study.looks import ONLINE, TARGET, looks, style
 from companion.study.pages import say
 from companion.study.plots import across, curves
 from companion.study.progress import progress
-from companion.study.recordings import provenance, recording, recordings
 from companion.study.statistics import interval, iqm
+from companion.study.store import provenance, recording, recordings
 
 __all__ = [
     "ONLINE",

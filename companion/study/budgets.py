@@ -8,6 +8,8 @@ from typing import Literal, TypedDict, TypeVar, cast
 
 import torch
 
+from companion.study.store import duration
+
 T = TypeVar("T")
 Name = Literal["quick", "full"]
 
@@ -15,8 +17,8 @@ Name = Literal["quick", "full"]
 class Cost(TypedDict):
     """What one chapter cost on one budget, as measured when the book was built."""
 
-    seconds: float
-    memory_mb: float
+    seconds: int | float
+    memory_mb: int | float
     device: str
     date: str
 
@@ -55,7 +57,9 @@ class Budget:
         cost = self.costs.get(name)
         if cost is None:
             return "not measured yet"
-        return f"{_duration(cost['seconds'])} and {_memory(cost['memory_mb'])} on {cost['device']}, {cost['date']}"
+        return (
+            f"{duration(float(cost['seconds']))} and {_memory(cost['memory_mb'])} on {cost['device']}, {cost['date']}"
+        )
 
 
 def budget(slug: str) -> Budget:
@@ -82,12 +86,5 @@ def _place(device: torch.device) -> str:
     return f"the CPU ({threads} thread{'s' if threads > 1 else ''})"
 
 
-def _duration(seconds: float) -> str:
-    if seconds < 100:
-        return f"{seconds:.0f} seconds"
-    minutes = seconds / 60
-    return f"{minutes:.0f} minutes" if minutes < 100 else f"{minutes / 60:.1f} hours"
-
-
-def _memory(megabytes: float) -> str:
+def _memory(megabytes: int | float) -> str:
     return f"{megabytes:.0f} MB" if megabytes < 1000 else f"{megabytes / 1000:.1f} GB"

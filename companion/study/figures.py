@@ -53,7 +53,7 @@ def animate(
     *,
     alt: str,
     caption: str = "",
-    fps: float = 20,
+    fps: int = 20,
 ) -> None:
     """Show ``fig`` moving in the page, and close it; a reader who asked for less motion sees its last frame.
 

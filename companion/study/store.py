@@ -3,7 +3,6 @@
 import difflib
 import json
 import os
-from collections.abc import Hashable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -42,39 +41,56 @@ def recordings() -> list[str]:
 def save(run: xr.Dataset, path: Path) -> None:
     """Write ``run`` to ``path`` as netCDF, whole or not at all."""
     attrs = json.dumps(dict(run.attrs), default=_plain)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    partial = path.with_name(f".{path.name}.tmp")
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        run.assign_attrs().drop_attrs(deep=False).assign_attrs({_ATTRIBUTES: attrs}).to_netcdf(partial, engine="scipy")
+        run.drop_attrs(deep=False).assign_attrs({_ATTRIBUTES: attrs}).to_netcdf(partial, engine="scipy")
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
 
 
 def load(path: Path) -> xr.Dataset:
-    """Read back what ``save`` wrote, attributes included."""
-    run = xr.load_dataset(path, engine="scipy")
-    return run.drop_attrs(deep=False).assign_attrs(json.loads(run.attrs[_ATTRIBUTES]))
+    """Read back what ``save`` wrote, attributes included.
+
+    Raises:
+        ValueError: the file is damaged, or is not one of ours.
+    """
+    try:
+        run = xr.load_dataset(path, engine="scipy", decode_times=False)
+        attrs = json.loads(run.attrs[_ATTRIBUTES])
+    except OSError:
+        raise
+    except Exception as error:  # the reader fails in many ways on a damaged file
+        raise ValueError(
+            f"{path} is damaged or no recording ({type(error).__name__}: {error}); make it anew"
+        ) from error
+    return run.drop_attrs(deep=False).assign_attrs(attrs)
 
 
 def provenance(run: xr.Dataset) -> str:
-    """One sentence on where a run comes from: device, date, seeds, wall time, commit, versions."""
-    facts: Mapping[Hashable, Any] = run.attrs
-    device = str(facts.get("device", "an unknown device"))
-    sentence = f"Made on {'the CPU' if device == 'cpu' else device}"
-    if threads := facts.get("threads"):
-        sentence += f" ({threads} thread{'s' if threads > 1 else ''})"
-    if date := facts.get("date"):
-        sentence += f" on {datetime.fromisoformat(str(date)):%-d %B %Y}"
+    """One sentence on where a run comes from: device, date, seeds, wall time, commit, versions.
+
+    What the run's attributes do not tell is left out.
+    """
+    facts = run.attrs
+    device = facts.get("device", "an unknown device")
+    sentence = f"Made on {'a CPU' if device == 'cpu' else device}"
+    if device == "cpu" and "threads" in facts:
+        sentence += f" ({facts['threads']} thread{'' if facts['threads'] == 1 else 's'})"
+    if "date" in facts:
+        day = datetime.fromisoformat(facts["date"])
+        sentence += f" on {day.day} {day:%B %Y}"
     if "seed" in run.coords:
         sentence += f" with {_seeds(run['seed'].values)}"
-    if (seconds := facts.get("wall_seconds")) is not None:
-        sentence += f" in {duration(float(seconds))}"
-    if commit := facts.get("commit"):
-        sentence += f", from commit {commit}"
-    versions = facts.get("versions")
-    if isinstance(versions, Mapping):
-        sentence += ", by " + ", ".join(f"{package} {version}" for package, version in versions.items())
+    if "wall_seconds" in facts:
+        sentence += f" in {duration(facts['wall_seconds'])}"
+    if facts.get("commit"):
+        sentence += f", from commit {facts['commit']}"
+    if versions := facts.get("versions"):
+        if isinstance(versions, dict):
+            versions = ", ".join(f"{package} {version}" for package, version in versions.items())
+        sentence += f", by {versions}"
     return sentence + "."
 
 

@@ -1,0 +1,310 @@
+"""Make the recordings: ``python -m companion.record NAME``, ``--missing`` or ``--list``.
+
+A recording is made in parts, a few seeds each. A part that is finished is kept beside where the recording will be,
+so a run that was stopped, by ``--minutes``, by hand or by a power cut, goes on where it was when started again.
+"""
+
+import argparse
+import difflib
+import pkgutil
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+
+import companion
+from companion.study import store
+
+UNFINISHED = 75
+"""Exit status when the time was up before all was made: run the same command again (sysexits' EX_TEMPFAIL)."""
+
+# What may differ between the parts of one recording; everything else in their attributes must be equal.
+_OF_A_PART = {"seeds", "device", "threads", "versions", "date", "wall_seconds", "commit"}
+
+
+@dataclass(frozen=True)
+class Recording:
+    """How to make a recording.
+
+    Attributes:
+        name: its name, and its file's.
+        what: what it is, in a line.
+        call: the function that makes it, as ``"companion.rl:train"``. It takes ``seeds``, a list, and returns an
+            ``xarray.Dataset`` with the dimension ``seed`` whose attributes name the ``device`` it ran on.
+        arguments: the function's positional arguments.
+        settings: its keyword arguments, ``seeds`` left out.
+        seeds: how many seeds.
+        part: how many of them at a time.
+    """
+
+    name: str
+    what: str
+    call: str
+    arguments: tuple[Any, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    seeds: int = 16
+    part: int = 8
+
+    @property
+    def recipe(self) -> str:
+        """The call as one would write it. A recording or a part whose recipe is another is of another experiment."""
+        words = [*map(repr, self.arguments), *(f"{key}={value!r}" for key, value in self.settings.items())]
+        return f"{self.call.replace(':', '.')}({', '.join([*words, f'seeds={self.seeds}'])})"
+
+    def parts(self) -> list[list[int]]:
+        """The seeds of each part."""
+        return [list(range(i, min(i + self.part, self.seeds))) for i in range(0, self.seeds, self.part)]
+
+    def run(self, seeds: list[int]) -> xr.Dataset:
+        """Make the part with these seeds."""
+        return pkgutil.resolve_name(self.call)(*self.arguments, **self.settings, seeds=seeds)
+
+
+RECORDINGS = {
+    recording.name: recording
+    for recording in [
+        Recording(
+            "dqn-tau-map",
+            "DQN on CartPole: return and value over tau, the target updated at every step",
+            "companion.rl:train",
+            ("dqn", "CartPole-v1"),
+            {"tau": [1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 0.0003], "steps": 50_000},
+        ),
+    ]
+}
+
+
+class Recorder:
+    """Makes recordings, part by part, until the time is up.
+
+    Args:
+        folder: where to write.
+        minutes: how long it may take; no limit if None. A part is begun only if the longest so far would still fit.
+        commit: the state of the code; read from the git checkout, if there is one, where None.
+    """
+
+    def __init__(self, folder: Path, minutes: float | None = None, commit: str | None = None) -> None:
+        self.folder = folder
+        self.deadline = np.inf if minutes is None else time.monotonic() + 60 * minutes
+        self.device = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
+        self.commit = commit or checkout()
+
+    def status(self, recording: Recording) -> tuple[str, xr.Dataset | None]:
+        """In a few words how a recording stands, and the recording where it can be read."""
+        path = self.folder / f"{recording.name}.nc"
+        if not path.exists():
+            begun = sum(self._part(recording, seeds).exists() for seeds in recording.parts())
+            return (f"{begun} of {len(recording.parts())} parts" if begun else "missing"), None
+        try:
+            run = store.load(path)
+        except ValueError:
+            return "damaged", None
+        if run.attrs.get("recipe") != recording.recipe:
+            return "arguments changed", run
+        return ("made on a CPU" if run.attrs["device"] == "cpu" else "kept"), run
+
+    def wanted(self, recording: Recording) -> bool:
+        """Whether ``--missing`` makes it: it is not whole, is of other arguments, or a GPU can now replace a CPU's."""
+        status, _ = self.status(recording)
+        return status != "kept" and not (status == "made on a CPU" and self.device == "cpu")
+
+    def make(self, recording: Recording) -> bool:
+        """Make the parts that are not there yet, then the whole of them; False if the time was up before.
+
+        Raises:
+            ValueError: parts are there that another device or another version of the code made.
+        """
+        print(f"{recording.name}: {recording.recipe} on {self.device}", flush=True)
+        parts = recording.parts()
+        done = {seeds[0]: run for seeds in parts if (run := self._kept_part(recording, seeds)) is not None}
+        for number, seeds in enumerate(parts, 1):
+            if seeds[0] in done:
+                continue
+            expected = max((run.attrs["wall_seconds"] for run in done.values()), default=0.0)
+            left = f", about {store.duration(expected * (len(parts) - len(done)))} left" if done else ""
+            if time.monotonic() + expected > self.deadline:
+                print(f"  time is up with {len(done)} of {len(parts)} parts{left}; run again to go on", flush=True)
+                return False
+            print(f"  part {number} of {len(parts)}, seeds {seeds[0]} to {seeds[-1]}{left}", flush=True)
+            done[seeds[0]] = self._make_part(recording, seeds)
+        whole = join(recording, [done[seeds[0]] for seeds in parts])
+        store.save(whole, self.folder / f"{recording.name}.nc")
+        for path in self.folder.glob(f"{recording.name}.part-*.nc"):
+            path.unlink()
+        print(f"  kept. {store.provenance(whole)}", flush=True)
+        return True
+
+    def _make_part(self, recording: Recording, seeds: list[int]) -> xr.Dataset:
+        began = time.monotonic()
+        run = recording.run(seeds)
+        if run["seed"].values.tolist() != seeds or "device" not in run.attrs:
+            raise ValueError(f"{recording.call} must return the seeds asked for, {seeds}, and say on which device")
+        run.attrs |= {
+            "recipe": recording.recipe,
+            "seeds": seeds,
+            "wall_seconds": time.monotonic() - began,
+            "date": datetime.now(UTC).isoformat(timespec="seconds"),
+            "commit": self.commit,
+            "versions": {
+                "companion": companion.__version__,
+                "Python": platform.python_version(),
+                "torch": torch.__version__,
+                "numpy": np.__version__,
+            },
+        }
+        store.save(run, self._part(recording, seeds))
+        return store.load(self._part(recording, seeds))  # as a resumed run would find it: JSON knows no tuples
+
+    def _kept_part(self, recording: Recording, seeds: list[int]) -> xr.Dataset | None:
+        """A part made earlier, if it can be used. What cannot be used is removed, and that is said."""
+        path = self._part(recording, seeds)
+        if not path.exists():
+            return None
+        try:
+            run = store.load(path)
+        except ValueError:
+            reason = "is damaged"
+        else:
+            device = run.attrs["device"]
+            if run.attrs["recipe"] != recording.recipe or run.attrs["seeds"] != seeds:
+                reason = f"is of other arguments, {run.attrs['recipe']}"
+            elif device == self.device:
+                return run
+            elif device == "cpu":
+                reason = "was made on a CPU, and a GPU is here"
+            else:
+                raise ValueError(
+                    f"{path} was made on {device}, and this is {self.device}: parts of one recording share a device. "
+                    f"Go on there, or remove the part"
+                )
+        print(f"  {path.name} {reason}: removed", flush=True)
+        path.unlink()
+        return None
+
+    def _part(self, recording: Recording, seeds: list[int]) -> Path:
+        return self.folder / f"{recording.name}.part-{seeds[0]}-{seeds[-1]}.nc"
+
+
+def join(recording: Recording, runs: list[xr.Dataset]) -> xr.Dataset:
+    """The parts of a recording as one run, with the attributes of them all.
+
+    Raises:
+        ValueError: the parts are of different settings, which a default changed between them brings about.
+    """
+    first = runs[0].attrs
+    for run in runs[1:]:
+        for key in (first.keys() | run.attrs.keys()) - _OF_A_PART:
+            ours, theirs = first.get(key), run.attrs.get(key)
+            if ours != theirs:
+                raise ValueError(
+                    f"the parts of {recording.name!r} differ in {key}: {ours!r} and {theirs!r}. "
+                    f"The code changed between them; remove them and start again"
+                )
+    # Where parts differ in length, as films do, the shorter ones end in NaN.
+    for dim in {dim for run in runs for dim in run.sizes if dim != "seed" and dim not in run.indexes}:
+        longest = max(run.sizes[dim] for run in runs)
+        runs = [run.pad({dim: (0, longest - run.sizes[dim])}) if run.sizes[dim] < longest else run for run in runs]
+    whole = xr.concat(
+        runs, "seed", data_vars="minimal", coords="minimal", compat="equals", join="exact", combine_attrs="drop"
+    )
+    attrs = [run.attrs for run in runs]
+    return whole.assign_attrs(
+        {
+            **first,
+            "recording": recording.name,
+            "what": recording.what,
+            "seeds": [seed for each in attrs for seed in each["seeds"]],
+            "threads": _together(each.get("threads") for each in attrs),
+            "versions": {key: _together(each["versions"][key] for each in attrs) for key in first["versions"]},
+            "commit": _together(each["commit"] for each in attrs),
+            "date": max(each["date"] for each in attrs),
+            "wall_seconds": sum(each["wall_seconds"] for each in attrs),
+        }
+    )
+
+
+def checkout() -> str | None:
+    """The git commit of the code, with ``-dirty`` where the code differs from it; None if this is no checkout."""
+
+    def git(*words: str) -> str:
+        found = subprocess.run(["git", *words], cwd=Path(__file__).parent, capture_output=True, text=True, check=True)
+        return found.stdout.strip()
+
+    try:
+        git("ls-files", "--error-unmatch", "record.py")
+        changed = git("status", "--porcelain", "--", ".", ":!study/recordings", ":!study/costs.json")
+        return git("rev-parse", "--short=12", "HEAD") + ("-dirty" if changed else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m companion.record", description="Make the book's recordings.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="make these, also where they are kept already")
+    parser.add_argument(
+        "--missing",
+        action="store_true",
+        help="make those that are not whole, whose arguments changed, or that a GPU can now replace a CPU's",
+    )
+    parser.add_argument("--list", action="store_true", help="show every recording and how it stands")
+    parser.add_argument(
+        "--minutes",
+        type=float,
+        metavar="M",
+        help=f"stop cleanly before a part that is not likely to fit; exit status {UNFINISHED} says to run again",
+    )
+    parser.add_argument("--into", type=Path, default=store.FOLDER, metavar="DIR", help="where to write (%(default)s)")
+    parser.add_argument("--commit", metavar="HASH", help="the state of the code, where it is not in a git checkout")
+    chosen = parser.parse_args(words)
+    if sum([bool(chosen.names), chosen.missing, chosen.list]) != 1:
+        parser.error("give names, or --missing, or --list")
+    for name in chosen.names:
+        if name not in RECORDINGS:
+            near = difflib.get_close_matches(name, RECORDINGS, n=1, cutoff=0.0)
+            parser.error(f"no recording is called {name!r}; the nearest is {near[0]!r} (--list shows all)")
+    recorder = Recorder(chosen.into, chosen.minutes, chosen.commit)
+    if chosen.list:
+        print(table(recorder))
+        return 0
+    names = chosen.names or [name for name, recording in RECORDINGS.items() if recorder.wanted(recording)]
+    if not names:
+        print("nothing is missing")
+    try:
+        return 0 if all(recorder.make(RECORDINGS[name]) for name in names) else UNFINISHED
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("stopped; what is finished is kept, run again to go on", file=sys.stderr)
+        return 130
+
+
+def table(recorder: Recorder) -> str:
+    """Every recording in a row: name, how it stands, device, date, what it is."""
+    rows = [("name", "status", "device", "date", "what")]
+    for recording in RECORDINGS.values():
+        status, run = recorder.status(recording)
+        facts = run.attrs if run is not None else {}
+        rows.append((recording.name, status, facts.get("device", ""), facts.get("date", "")[:10], recording.what))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+
+
+def _together(values: Iterable[Any]) -> Any:
+    """One value where all are the same, else each of them once, as text."""
+    distinct = list(dict.fromkeys(values))
+    return distinct[0] if len(distinct) == 1 else ", ".join(map(str, distinct))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
