@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 Setting = float | int | Float[np.ndarray, "..."]
 """One value for all, or an array that broadcasts against the stack of problems."""
@@ -160,7 +160,7 @@ def simulate(
     step_size: Setting,
     steps: int,
     tau: Setting = 1.0,
-    period: int = 1,
+    period: int | Int[np.ndarray, "..."] = 1,
     start: Setting = 1.0,
 ) -> tuple[Float[np.ndarray, "time *setting feature"], Float[np.ndarray, "time *setting feature"]]:
     """Run the expected update state by state, with no matrix of the whole: `(online, target)` at times 0 to `steps`.
@@ -169,20 +169,22 @@ def simulate(
     values read from the target weights, which follow w̄ ← τw + (1 − τ)w̄ after every `period`-th update.
 
     Args:
-        problem, step_size, tau, period: as for `joint_matrix`.
+        problem, step_size, tau: as for `joint_matrix`.
         steps: gradient updates.
+        period: as for `joint_matrix`, or an array of them.
         start: both networks' first weights, broadcast against `(*setting, feature)`.
     """
     alpha, mixing = (setting[..., None] for setting in _checked(step_size, tau, period))
-    shape = np.broadcast_shapes(alpha.shape, mixing.shape, np.shape(start), problem.reward_vector.shape)
+    every = np.asarray(period)[..., None]
+    shape = np.broadcast_shapes(alpha.shape, mixing.shape, every.shape, np.shape(start), problem.reward_vector.shape)
     online, target = (np.empty((steps + 1, *shape)) for _ in range(2))
     online[0] = target[0] = start
     for k in range(steps):
         bootstrap = _times(problem.transitions, _times(problem.features, target[k]))
         error = problem.rewards + problem.gamma * bootstrap - _times(problem.features, online[k])
         online[k + 1] = online[k] + alpha * _times(np.swapaxes(problem.features, -1, -2), problem.weights * error)
-        moves = (k + 1) % period == 0
-        target[k + 1] = mixing * online[k + 1] + (1 - mixing) * target[k] if moves else target[k]
+        weight = np.where((k + 1) % every == 0, mixing, 0.0)
+        target[k + 1] = weight * online[k + 1] + (1 - weight) * target[k]
     return online, target
 
 
@@ -291,11 +293,11 @@ def _stationary(transitions: Float[np.ndarray, "*problem state state"]) -> Float
     return share / share.sum(-1, keepdims=True)
 
 
-def _checked(step_size: Setting, tau: Setting, period: int) -> tuple[np.ndarray, np.ndarray]:
+def _checked(step_size: Setting, tau: Setting, period: int | Int[np.ndarray, "..."]) -> tuple[np.ndarray, np.ndarray]:
     steps, taus = np.asarray(step_size, dtype=np.float64), np.asarray(tau, dtype=np.float64)
     if not np.all((taus >= 0) & (taus <= 1)):
         raise ValueError(f"tau={tau} is no weight; every value lies between 0 and 1")
-    if not (isinstance(period, int) and period >= 1):
+    if not (np.issubdtype(np.asarray(period).dtype, np.integer) and np.all(np.asarray(period) >= 1)):
         raise ValueError(f"period={period!r} is no count of updates; give an integer of 1 or more")
     if not np.all(steps > 0):
         raise ValueError(f"step_size={step_size} does not step; give positive values")

@@ -81,6 +81,8 @@ def test_settings_and_problems_broadcast():
     assert online.shape == (7, 3, 200, 2)
     alone = simulate(MANY[17], 0.1, 6, 0.1, 2)
     np.testing.assert_allclose((online[:, 1, 17], target[:, 1, 17]), alone, atol=1e-14)
+    periods = simulate(MANY[17], 0.1, 6, 0.1, np.array([1, 2, 5]))
+    np.testing.assert_allclose((periods[0][:, 1], periods[1][:, 1]), alone, atol=1e-14)
     assert growth(ONE, np.array([0.1, 0.2]), 0.5).shape == (2,)
 
 
