@@ -1,41 +1,146 @@
-"""Soft and hard updates of a target from an online network."""
+"""Soft and hard updates: ``target ← tau·online + (1 − tau)·target``, in place."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Literal
-
 import torch
-from torch import Tensor, nn
+from jaxtyping import Float
+from torch import Tensor
 
 from companion.averaging.conventions import unit_interval
-
-Buffers = Literal["copy", "average", "keep"]
-Network = nn.Module | Iterable[Tensor]
+from companion.averaging.pairing import PLAIN, Buffers, Group, Network, paired
 
 
-def soft_update(online: Network, target: Network, tau: float | Tensor = 0.005, *, buffers: Buffers = "copy") -> None:
-    """``target ← tau·online + (1 − tau)·target``, in place."""
-    if isinstance(online, nn.Module) and isinstance(target, nn.Module):
-        o, t = list(online.parameters()), list(target.parameters())
-        ob, tb = list(online.buffers()), list(target.buffers())
-    else:
-        o, t, ob, tb = list(online), list(target), [], []
-    if not isinstance(tau, Tensor):
-        tau = unit_interval(tau)
-    with torch.no_grad():
-        if isinstance(tau, Tensor) and tau.ndim:
-            for a, b in zip(o, t, strict=True):
-                b.lerp_(a, tau.reshape(-1, *[1] * (b.ndim - 1)))
-        else:
-            torch._foreach_lerp_(t, o, float(tau))
-        for a, b in zip(ob, tb, strict=True):
-            if buffers == "copy" or not a.is_floating_point():
-                b.copy_(a)
-            elif buffers == "average":
-                b.lerp_(a, float(tau))
+def soft_update(
+    online: Network,
+    target: Network,
+    tau: float | Float[Tensor, ""] | Float[Tensor, " member"] = 0.005,
+    *,
+    buffers: Buffers = "copy",
+) -> None:
+    """Move the target a little towards the online network, in place: ``target ← tau·online + (1 − tau)·target``.
+
+    Every tensor of the target keeps its storage, and no gradient is recorded. Floating-point tensors are averaged,
+    integer ones copied. Modules are matched by name, seen through ``torch.compile``, ``DataParallel`` and
+    ``DistributedDataParallel``; sequences are matched by position. A tensor that stands under several names (a tied
+    weight) moves once. Everything is checked before anything is written. There is one fused call for each device and
+    dtype, and no value is read back from a device, so the call can be captured in a CUDA graph.
+
+    Args:
+        online: The network that learns: a module, or the tensors of one.
+        target: The slow copy of it: a module with the same names, or as many tensors, in the same order and shapes.
+            It may be of a higher precision than ``online``.
+        tau: The weight of the online network, in [0, 1]: a number, a tensor of shape ``()``, or one of shape
+            ``(member,)`` for networks whose averaged tensors all lead with a member axis. A number of 1 copies and a
+            number of 0 leaves the average untouched, also beside values that are not finite. A tensor that lives on
+            another device than the CPU is used unread: that its values lie in [0, 1] is up to the caller.
+        buffers: What becomes of a module's floating-point buffers, such as the statistics of BatchNorm: ``"copy"``
+            takes the online network's, ``"average"`` treats them like parameters, ``"keep"`` leaves the target's own
+            buffers alone, integer ones included.
+
+    Raises:
+        TypeError: An argument is of the wrong kind.
+        ValueError: ``tau`` lies outside [0, 1] or is NaN, or has another number of members than the networks;
+            ``buffers`` is an unknown word; names, shapes, lengths, devices or dtypes do not match; the target shares
+            storage with the online network; or the target is of bf16 or fp16 and ``tau`` lies strictly between 0 and
+            1/2, where rounding would stop it short of the online network (`TargetNetwork` averages those in fp32).
+
+    Source: Lillicrap et al., "Continuous control with deep reinforcement learning" (arXiv:1509.02971), Algorithm 1.
+    """
+    weight = tau if type(tau) is float and 0.0 <= tau <= 1.0 else _checked_tau(tau)
+    _move(online, target, weight, buffers)
 
 
 def hard_update(online: Network, target: Network) -> None:
-    """``target ← online``, in place: parameters and buffers."""
-    soft_update(online, target, 1.0)
+    """Copy the online network into the target, in place: ``target ← online``, parameters and all buffers.
+
+    This is `soft_update` with ``tau=1``: the same matching, the same checks. The target may be of another
+    floating-point precision, to which values are rounded.
+
+    Args:
+        online: The network that learns: a module, or the tensors of one.
+        target: The copy: a module with the same names, or as many tensors, in the same order and shapes.
+
+    Raises:
+        TypeError: An argument is of the wrong kind.
+        ValueError: Names, shapes, lengths or devices do not match, an integer tensor faces one of another dtype, or
+            the target shares storage with the online network.
+
+    Source: Mnih et al., "Human-level control through deep reinforcement learning", Nature 518 (2015), Algorithm 1.
+    """
+    _move(online, target, 1.0, "copy")
+
+
+def _move(online: Network, target: Network, tau: float | Tensor, buffers: Buffers) -> None:
+    pairing, ours, theirs = paired(online, target, buffers)
+    averaged, copied = pairing.averaged, pairing.copied
+    if type(tau) is float and tau in (0.0, 1.0):  # without arithmetic, in which 0·∞ would be NaN
+        averaged, copied = [], (averaged + copied if tau else copied)
+    weights = [_weights(group, tau) for group in averaged]
+    with torch._C._InferenceMode(True):  # what torch.inference_mode() enters, without its half microsecond
+        for group, weight in zip(averaged, weights, strict=True):
+            towards, average = group.of(ours), group.of(theirs)
+            if not group.one_dtype:
+                narrow, towards = towards, [torch.empty_like(tensor) for tensor in average]
+                torch._foreach_copy_(towards, narrow)
+            torch._foreach_lerp_(average, towards, weight)
+        for group in copied:
+            torch._foreach_copy_(group.of(theirs), group.of(ours))
+
+
+def _checked_tau(tau: object) -> float | Tensor:
+    if not isinstance(tau, Tensor):
+        return unit_interval(tau)
+    if not tau.is_floating_point():
+        raise TypeError(f"tau is a tensor of {tau.dtype}; pass floating-point weights, tau.float()")
+    if tau.ndim > 1:
+        raise ValueError(f"tau has shape {tuple(tau.shape)}; pass a number or a tensor of shape () or (member,)")
+    if not _readable(tau):
+        return tau
+    wrong = ~((tau >= 0.0) & (tau <= 1.0))
+    if wrong.any():
+        raise ValueError(f"tau holds {tau[wrong][0].item()!r}, which is not in [0, 1]; pass weights of the new value")
+    return tau if tau.ndim else tau.item()
+
+
+def _readable(tau: Tensor) -> bool:
+    """Whether looking at the values costs no synchronisation: on the CPU, real, and outside of a compiler's trace."""
+    return type(tau) in PLAIN and tau.is_cpu and not torch.compiler.is_compiling()
+
+
+def _weights(group: Group, tau: float | Tensor) -> float | list[Tensor]:
+    """``tau`` as the fused call of a group takes it, or an error if the group cannot be averaged with it."""
+    if group.low_precision:
+        _refuse_standstill(group, tau)
+    if not group.one_dtype and torch.promote_types(group.source, group.dtype) != group.dtype:
+        raise ValueError(
+            f"target {group.names[0]!r} is {group.dtype}, which cannot hold an average of online's {group.source}; keep "
+            f"target in {group.source}, or copy with tau=1"
+        )
+    if type(tau) is float or not isinstance(tau, Tensor):
+        return tau
+    if tau.device != group.device:
+        raise ValueError(f"tau is on {tau.device} and the networks are on {group.device}; move it, tau.to(device)")
+    tau = tau.to(group.dtype)
+    if tau.ndim == 0:
+        return [tau] * len(group.names)
+    for name, shape in zip(group.names, group.shapes, strict=True):
+        if len(shape) == 0 or shape[0] != tau.shape[0]:
+            raise ValueError(
+                f"tau has {tau.shape[0]} members, but {name!r}, of shape {tuple(shape)}, does not lead with a member axis "
+                f"of that length; pass one number, or networks with a member axis"
+            )
+    return [tau.view(-1, *[1] * (len(shape) - 1)) for shape in group.shapes]
+
+
+def _refuse_standstill(group: Group, tau: float | Tensor) -> None:
+    # A step of tau·gap that is below half the spacing of the format rounds to nothing. With tau ≥ 1/2 that leaves a gap
+    # of one spacing at most, the format's own resolution; with less, one of up to 1/(2·tau) spacings.
+    if isinstance(tau, Tensor):
+        arrives = _readable(tau) and bool(((tau == 0.0) | (tau >= 0.5)).all())
+    else:
+        arrives = tau >= 0.5
+    if not arrives:
+        raise ValueError(
+            f"target {group.names[0]!r} is {group.dtype}, in which steps of tau = {'a tensor' if isinstance(tau, Tensor) else tau} "
+            f"round to nothing before it reaches online; use TargetNetwork(online, tau=…), which averages in fp32"
+        )

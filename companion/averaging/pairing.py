@@ -1,0 +1,390 @@
+"""Which tensor of the target belongs to which of the online network, and whether that can be updated at all.
+
+Pairing and checking two networks costs more than updating small ones, so a `Pairing` is kept for networks that come
+again. It is used only while every tensor is still the one that was checked, in the same place.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterable, Iterator, Sequence
+from operator import getitem, is_
+from typing import Any, Literal, NamedTuple, get_args
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DataParallel, DistributedDataParallel
+from torch.nn.parameter import is_lazy
+
+Buffers = Literal["copy", "average", "keep"]
+Network = nn.Module | Iterable[Tensor]
+
+PLAIN = (Tensor, nn.Parameter)  # a subclass (a fake tensor, a distributed one) may have no values and no address
+_WRAPPED = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")  # torch.compile, FSDP, checkpointing
+
+
+class Pair(NamedTuple):
+    """Two tensors that belong together; ``average`` says whether the target's is averaged or copied."""
+
+    name: str
+    online: Tensor
+    target: Tensor
+    average: bool
+
+
+class Group:
+    """Pairs of one device, one target dtype and one online dtype: what one fused call can take."""
+
+    def __init__(self, pairs: Sequence[Pair], indices: Sequence[int]) -> None:
+        chosen = [pairs[index] for index in indices]
+        self.names = [pair.name for pair in chosen]
+        self.shapes = [pair.target.shape for pair in chosen]
+        self.device, self.dtype, self.source = chosen[0].target.device, chosen[0].target.dtype, chosen[0].online.dtype
+        self.low_precision = low_precision(self.dtype)
+        self.one_dtype = self.dtype == self.source
+        self._indices = indices
+        self._all = len(indices) == len(pairs)
+
+    def of(self, tensors: list[Tensor]) -> list[Tensor]:
+        """This group's share of the tensors of a network."""
+        return tensors if self._all else [tensors[index] for index in self._indices]
+
+
+def low_precision(dtype: torch.dtype) -> bool:
+    """Whether small steps of an average are lost to rounding in this dtype: floating point narrower than fp32."""
+    return dtype.is_floating_point and torch.finfo(dtype).bits < 32
+
+
+class Pairing:
+    """The groups of two networks whose tensors were matched and checked. It holds positions, no tensors."""
+
+    def __init__(self, pairs: Sequence[Pair]) -> None:
+        for pair in pairs:
+            _check(pair)
+        keys: dict[tuple[bool, torch.device, torch.dtype, torch.dtype], list[int]] = {}
+        for index in _written_once(pairs):
+            pair = pairs[index]
+            key = (pair.average, pair.target.device, pair.target.dtype, pair.online.dtype)
+            keys.setdefault(key, []).append(index)
+        self.averaged = [Group(pairs, indices) for key, indices in keys.items() if key[0]]
+        self.copied = [Group(pairs, indices) for key, indices in keys.items() if not key[0]]
+
+
+def paired(online: Network, target: Network, buffers: Buffers) -> Matched:
+    """The pairing of two networks, and the tensors it speaks of: (pairing, online's tensors, target's tensors).
+
+    Raises:
+        TypeError: The networks are of the wrong kind, or of two kinds.
+        ValueError: ``buffers`` is an unknown word, or the networks do not match, or share storage.
+    """
+    if isinstance(online, nn.Module) and isinstance(target, nn.Module):
+        kept = _kept_modules.get((id(online), id(target), buffers))
+        found = kept.current() if kept is not None else None
+        return found or _pair_modules(online, target, buffers)
+    if isinstance(online, nn.Module) or isinstance(target, nn.Module):
+        raise TypeError(
+            f"online is a {type(online).__name__} and target a {type(target).__name__}; pass two modules, or two "
+            f"sequences of tensors"
+        )
+    ours, theirs = _tensors(online, "online"), _tensors(target, "target")
+    seen = _kept_sequences.get((*map(id, ours), buffers, *map(id, theirs)))
+    if seen is not None and seen.unmoved(ours, ours + theirs):
+        return seen.pairing, ours, theirs
+    return _pair_sequences(ours, theirs, buffers)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Matching
+
+Matched = tuple[Pairing, list[Tensor], list[Tensor]]
+
+
+def _pair_modules(online: nn.Module, target: nn.Module, buffers: Buffers) -> Matched:
+    from companion.averaging.target import TargetNetwork
+
+    _check_word(buffers)
+    if isinstance(target, TargetNetwork):
+        raise TypeError("target is a TargetNetwork, which counts its updates: call target.update(online)")
+    pairs: list[Pair] = []
+    for kind in ("parameters",) if buffers == "keep" else ("parameters", "buffers"):
+        ours, theirs = _named(online, kind), _named(target, kind)
+        if ours.keys() != theirs.keys():
+            ours, theirs = _unprefixed(ours), _unprefixed(theirs)
+        if ours.keys() != theirs.keys():
+            raise ValueError(_different_names(kind, set(ours), set(theirs)))
+        averaged = kind == "parameters" or buffers == "average"
+        for name, tensor in theirs.items():
+            pairs.append(Pair(name, ours[name], tensor, averaged and _averageable(tensor)))
+    pairing = Pairing(pairs)
+    if _addressed(pairs):
+        kept = _KeptModules(pairing, pairs, [*_watched(online), *_watched(target)])
+        _keep(_kept_modules, (id(online), id(target), buffers), kept, (online, target))
+    return pairing, [pair.online for pair in pairs], [pair.target for pair in pairs]
+
+
+def _pair_sequences(online: list[Tensor], target: list[Tensor], buffers: Buffers) -> Matched:
+    _check_word(buffers)
+    for name, tensors in (("online", online), ("target", target)):
+        for index, tensor in enumerate(tensors):
+            if not isinstance(tensor, Tensor):
+                raise TypeError(f"{name}[{index}] is a {type(tensor).__name__}; pass tensors only")
+    if len(online) != len(target):
+        raise ValueError(
+            f"online holds {len(online)} tensors and target {len(target)}; pass as many, in the same order"
+        )
+    if not online:
+        raise ValueError("online and target hold no tensors (a generator that was used up?); pass lists of tensors")
+    pairs = [
+        Pair(f"[{index}]", ours, theirs, _averageable(theirs))
+        for index, (ours, theirs) in enumerate(zip(online, target, strict=True))
+    ]
+    pairing = Pairing(pairs)
+    if _addressed(pairs):
+        key = (*map(id, online), buffers, *map(id, target))
+        _keep(_kept_sequences, key, _Kept(pairing, pairs), {*online, *target})
+    return pairing, online, target
+
+
+def _check_word(buffers: Buffers) -> None:
+    if buffers not in get_args(Buffers):
+        raise ValueError(f'buffers = {buffers!r} is not known; use "copy", "average" or "keep"')
+
+
+def _tensors(network: Iterable[Tensor], name: str) -> list[Tensor]:
+    if isinstance(network, list):
+        return network
+    if isinstance(network, Tensor):
+        raise TypeError(f"{name} is a single tensor; pass a module, or a list of tensors: [{name}]")
+    if isinstance(network, dict | str) or not isinstance(network, Iterable):
+        raise TypeError(f"{name} is a {type(network).__name__}; pass a module, or a list of tensors")
+    return list(network)
+
+
+def _averageable(tensor: Tensor) -> bool:
+    return tensor.is_floating_point() or tensor.is_complex()
+
+
+def unwrapped(module: nn.Module) -> nn.Module:
+    """The module inside the wrappers of torch.compile, DataParallel, DistributedDataParallel and their like."""
+    return _layers(module)[-1]
+
+
+def _layers(module: nn.Module) -> list[nn.Module]:
+    from companion.averaging.target import TargetNetwork
+
+    layers = [module]
+    while True:
+        children = layers[-1]._modules
+        if isinstance(layers[-1], DataParallel | DistributedDataParallel | TargetNetwork):
+            inner = children["module"]
+        else:
+            inner = next((children[name] for name in _WRAPPED if name in children), None)
+        if inner is None:
+            return layers
+        layers.append(inner)
+
+
+def _named(module: nn.Module, kind: str, prefix: str = "") -> dict[str, Tensor]:
+    """The parameters or the buffers of a module, wrappers seen through, tied tensors under each of their names."""
+    inner = unwrapped(module)
+    own = getattr(inner, f"_{kind}")
+    named = {prefix + key: tensor for key, tensor in own.items() if tensor is not None}
+    for name, child in inner._modules.items():
+        if child is not None:
+            named |= _named(child, kind, f"{prefix}{name}.")
+    return named
+
+
+def _unprefixed(named: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Without the leading ``module.`` of a wrapper that is not known here, where every name has it."""
+    while named and all(name.startswith("module.") for name in named):
+        named = {name.removeprefix("module."): tensor for name, tensor in named.items()}
+    return named
+
+
+def _different_names(kind: str, online: set[str], target: set[str]) -> str:
+    def some(names: set[str]) -> str:
+        return ", ".join(sorted(names)[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+    parts = []
+    if online - target:
+        parts.append(f"target has no {some(online - target)}")
+    if target - online:
+        parts.append(f"online has no {some(target - online)}")
+    return f"the {kind} of online and target differ: {'; '.join(parts)}. Build target from the same class as online"
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Checking
+
+
+def _check(pair: Pair) -> None:
+    name, online, target, _ = pair
+    for role, tensor in (("online", online), ("target", target)):
+        if is_lazy(tensor):
+            raise ValueError(f"{role} {name!r} has no shape yet; run a batch through the lazy module first")
+        if tensor.layout != torch.strided:
+            raise TypeError(f"{role} {name!r} is {tensor.layout}; only dense tensors can be averaged")
+    if online.shape != target.shape:
+        raise ValueError(
+            f"{name!r} has shape {tuple(online.shape)} in online and {tuple(target.shape)} in target; build target with "
+            f"the same sizes"
+        )
+    if online.device != target.device:
+        raise ValueError(
+            f"{name!r} is on {online.device} in online and on {target.device} in target; move one with .to(device)"
+        )
+    if online.dtype != target.dtype and not (online.is_floating_point() and target.is_floating_point()):
+        raise ValueError(f"{name!r} is {online.dtype} in online and {target.dtype} in target; use one dtype for both")
+    if any(size > 1 and stride == 0 for size, stride in zip(target.shape, target.stride(), strict=True)):
+        raise ValueError(
+            f"target {name!r} is an expanded view, which cannot be written to; give target a copy of it: .contiguous()"
+        )
+
+
+class _Span(NamedTuple):
+    """The addresses a tensor lives in, and whose it is."""
+
+    start: int
+    end: int
+    role: str
+    name: str
+
+
+def _addressed(pairs: Iterable[Pair]) -> bool:
+    return all(_has_address(pair.online) and _has_address(pair.target) for pair in pairs)
+
+
+def _has_address(tensor: Tensor) -> bool:
+    return type(tensor) in PLAIN and not tensor.is_meta and not torch.compiler.is_compiling()
+
+
+def _place(tensor: Tensor) -> object:
+    """Equal for two tensors that are the same memory seen the same way."""
+    if not _has_address(tensor) or tensor.numel() == 0:
+        return id(tensor)
+    return tensor.device, tensor.data_ptr(), tensor.dtype, tensor.shape, tensor.stride()
+
+
+def _written_once(pairs: Sequence[Pair]) -> list[int]:
+    """The pairs to update, a tied target once, after making sure that no write lands on another tensor."""
+    first: dict[object, int] = {}
+    spans: dict[torch.device, list[_Span]] = {}
+    for index, (name, online, target, _) in enumerate(pairs):
+        if target is online:
+            raise ValueError(_shared(name, name))
+        earlier = first.setdefault(_place(target), index)
+        if earlier != index:
+            if _place(pairs[earlier].online) != _place(online):
+                raise ValueError(
+                    f"target ties {pairs[earlier].name!r} and {name!r} into one tensor, online does not; tie both alike"
+                )
+            continue
+        for role, tensor in (("target", target), ("online", online)):
+            if _has_address(tensor) and tensor.numel():
+                reach = sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True))
+                start = tensor.data_ptr()
+                span = _Span(start, start + (reach + 1) * tensor.element_size(), role, name)
+                spans.setdefault(tensor.device, []).append(span)
+    for on_device in spans.values():
+        _refuse_overlap(sorted(on_device))
+    return list(first.values())
+
+
+def _refuse_overlap(spans: list[_Span]) -> None:
+    furthest: dict[str, _Span] = {}  # by role, the span that reaches furthest among those that start earlier
+    for span in spans:
+        for role, earlier in furthest.items():
+            if span.start >= earlier.end or "target" not in (span.role, role):
+                continue
+            if span.role == role:
+                raise ValueError(f"target {earlier.name!r} and {span.name!r} overlap in memory; .clone() one of them")
+            raise ValueError(
+                _shared(*((span.name, earlier.name) if span.role == "target" else (earlier.name, span.name)))
+            )
+        if span.role not in furthest or span.end > furthest[span.role].end:
+            furthest[span.role] = span
+
+
+def _shared(target: str, online: str) -> str:
+    return (
+        f"target {target!r} shares storage with online {online!r} and would move with it; make target a copy of its "
+        f"own: copy.deepcopy(online)"
+    )
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Keeping
+
+
+class _Kept:
+    """A pairing, and the places its tensors had when they were checked."""
+
+    def __init__(self, pairing: Pairing, pairs: Sequence[Pair]) -> None:
+        self.pairing = pairing
+        self.owners: list[weakref.ref] = []  # when one of them goes, so does this
+        self._places = [pair.online.data_ptr() for pair in pairs] + [pair.target.data_ptr() for pair in pairs]
+        self._sizes = [pair.online.numel() for pair in pairs]
+
+    def unmoved(self, online: list[Tensor], both: list[Tensor]) -> bool:
+        """Whether the tensors are where they were: ``module.to`` and ``tensor.data = …`` move them unseen."""
+        return list(map(_place_of, both)) == self._places and list(map(_size_of, online)) == self._sizes
+
+
+_place_of, _size_of = Tensor.data_ptr, Tensor.numel
+
+
+class _KeptModules(_Kept):
+    """A pairing of two modules, their tensors, and what the modules were made of when they were checked."""
+
+    def __init__(self, pairing: Pairing, pairs: Sequence[Pair], watched: list[dict[str, Any]]) -> None:
+        super().__init__(pairing, pairs)
+        self._matched = (pairing, [pair.online for pair in pairs], [pair.target for pair in pairs])
+        self._both = self._matched[1] + self._matched[2]
+        self._watched = watched
+        self._as_they_were = [dict(each) for each in watched]
+        singles = [
+            (holder, key, tensor)
+            for holder in watched
+            for key, tensor in holder.items()
+            if isinstance(tensor, Tensor) and tensor.numel() == 1
+        ]
+        self._single_in = [holder for holder, _, _ in singles]
+        self._single_keys = [key for _, key, _ in singles]
+        self._singles = [tensor for _, _, tensor in singles]
+
+    def current(self) -> Matched | None:
+        """The pairing and the tensors, or None if the modules are no longer what they were."""
+        try:
+            # Dicts compare their values by identity first, which takes a microsecond for two whole networks. Where a
+            # tensor was replaced, its == is asked next: that raises, except for single numbers, hence the second line.
+            same = self._watched == self._as_they_were and all(
+                map(is_, map(getitem, self._single_in, self._single_keys), self._singles)
+            )
+        except RuntimeError:
+            return None
+        return self._matched if same and self.unmoved(self._matched[1], self._both) else None
+
+
+def _watched(module: nn.Module) -> Iterator[dict[str, Any]]:
+    """The dicts in which a module and all modules below hold what they are made of, wrappers included."""
+    for layer in _layers(module):
+        yield from (layer._parameters, layer._buffers, layer._modules)
+    for child in layer._modules.values():
+        if child is not None:
+            yield from _watched(child)
+
+
+_MOST = 64  # pairings kept at a time; the oldest makes room
+_kept_modules: dict[tuple[int, int, str], _KeptModules] = {}
+_kept_sequences: dict[tuple[int | str, ...], _Kept] = {}
+
+
+def _keep(table: dict[Any, Any], key: object, kept: _Kept, owners: Iterable[object]) -> None:
+    def drop(_: object) -> None:
+        table.pop(key, None)
+
+    kept.owners = [weakref.ref(owner, drop) for owner in owners]
+    if len(table) >= _MOST:
+        table.pop(next(iter(table)))
+    table[key] = kept
