@@ -46,8 +46,8 @@ class Budget:
     def _repr_markdown_(self) -> str:
         other: Name = "full" if self.name == "quick" else "quick"
         return (
-            f"**Budget: {self.name}**, on {_place(self.device)}; this chapter on it: {self._cost(self.name)}; "
-            f"for the {other} one ({self._cost(other)}), set `COMPANION_BUDGET={other}` before the notebook starts."
+            f"**Budget: {self.name}**, on {_place(self.device)}; {self._cost(self.name)}. For the {other} budget "
+            f"({self._cost(other)}), set the environment variable `COMPANION_BUDGET={other}` before starting."
         )
 
     def __repr__(self) -> str:
@@ -57,9 +57,8 @@ class Budget:
         cost = self.costs.get(name)
         if cost is None:
             return "not measured yet"
-        return (
-            f"{duration(float(cost['seconds']))} and {_memory(cost['memory_mb'])} on {cost['device']}, {cost['date']}"
-        )
+        spent = f"{duration(float(cost['seconds']))} and {_memory(cost['memory_mb'])}"
+        return f"last measured at {spent} on {cost['device']}, {cost['date']}"
 
 
 def budget(slug: str) -> Budget:

@@ -40,7 +40,7 @@ def looks(n: int) -> list[Look]:
     colours = mpl.colormaps["viridis"]
     return [
         Look(
-            color=mpl.colors.to_hex(colours(0.88 * i / max(n - 1, 1))),
+            color=mpl.colors.to_hex(colours(0.8 * i / max(n - 1, 1))),
             linestyle=LINES[i % len(LINES)],
             marker=MARKERS[i % len(MARKERS)],
         )
@@ -57,14 +57,14 @@ def style() -> None:
             "figure.facecolor": "white",
             "figure.constrained_layout.use": True,
             "savefig.facecolor": "white",
-            "font.size": 13,
+            "font.size": 14,
             "axes.titlesize": 14,
             "axes.titlelocation": "left",
-            "axes.labelsize": 13,
-            "xtick.labelsize": 12,
-            "ytick.labelsize": 12,
-            "legend.fontsize": 12,
-            "legend.title_fontsize": 12,
+            "axes.labelsize": 14,
+            "xtick.labelsize": 13,
+            "ytick.labelsize": 13,
+            "legend.fontsize": 13,
+            "legend.title_fontsize": 13,
             "legend.frameon": False,
             "axes.facecolor": "white",
             "axes.spines.top": False,

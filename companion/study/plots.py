@@ -4,11 +4,13 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+import matplotlib as mpl
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from matplotlib.transforms import ScaledTranslation
 
 from companion.study.looks import looks
 from companion.study.statistics import interval, iqm
@@ -30,6 +32,8 @@ def curves(
 ) -> list[Line2D]:
     """One line a setting, the interquartile mean over seeds, in a band that is its 95 % bootstrap interval.
 
+    A line's name says how many of its members have diverged by the end, which is to say are not finite.
+
     Args:
         ax: where to draw.
         da: values with the dimensions ``x``, ``by`` (unless it is None) and ``seed``.
@@ -47,19 +51,17 @@ def curves(
         ValueError: ``da`` lacks one of the dimensions, or has one too many.
     """
     _check(da, x, by)
-    statistic = partial(iqm, diverged=diverged)
-    centre, ends = statistic(da, "seed"), interval(da, "seed", statistic)
+    centre, ends = _middle(da, diverged)
     at = da[x].values
     lines = []
     for pick, name, dress in _settings(da, by, label, look):
-        dress = {"markevery": max(1, at.size // 8), **dress} if at.size > 8 else dress
-        (line,) = ax.plot(at, centre.sel(pick).values, label=name, **dress)
+        if name is not None and (gone := _diverged(da.sel(pick).isel({x: -1}))):
+            name += f" ({gone} diverged)"
+        (line,) = ax.plot(at, centre.sel(pick).values, label=name, **{"markevery": max(1, at.size // 8), **dress})
         low, high = (ends.sel(pick).sel(bound=end).values for end in ("low", "high"))
         ax.fill_between(at, low, high, color=line.get_color(), alpha=0.18, linewidth=0)
         lines.append(line)
-    ax.set_xlabel(x)
-    ax.set_ylabel(str(da.name or ""))
-    _legend(ax, by, lines, legend)
+    _name(ax, da, x, by, legend)
     return lines
 
 
@@ -77,7 +79,7 @@ def across(
     """The interquartile mean and its 95 % interval at every value of a swept setting, and each seed as a dot.
 
     The axis is logarithmic where the values span decades, and is marked at the swept values. Values that are words
-    stand side by side. Members that diverged have no dot.
+    stand side by side. Members that diverged have no dot; above each value stands how many there are.
 
     Args:
         ax: where to draw.
@@ -96,20 +98,25 @@ def across(
         ValueError: ``da`` lacks one of the dimensions, or has one too many.
     """
     _check(da, x, by)
-    statistic = partial(iqm, diverged=diverged)
-    centre, ends = statistic(da, "seed"), interval(da, "seed", statistic)
-    at, jitter = _axis(ax, da[x].values, da.sizes["seed"])
+    centre, ends = _middle(da, diverged)
+    values = da[x].values
+    numeric = values.dtype.kind in "iuf"
+    at, jitter = _axis(ax, values if numeric else values.astype(str), da.sizes["seed"])
     lines = []
     for pick, name, dress in _settings(da, by, label, look):
+        if not numeric:
+            dress["linestyle"] = "none"  # between words there is nothing
         (line,) = ax.plot(at, centre.sel(pick).values, label=name, **{"markersize": 8, "zorder": 3, **dress})
         low, high = (ends.sel(pick).sel(bound=end).values for end in ("low", "high"))
         ax.vlines(at, low, high, color=line.get_color(), linewidth=2.2, zorder=3)
         seeds = da.sel(pick).transpose(x, "seed").values
         ax.plot(jitter, seeds, ".", color=line.get_color(), alpha=0.4, markersize=5, zorder=2)
         lines.append(line)
-    ax.set_xlabel(x)
-    ax.set_ylabel(str(da.name or ""))
-    _legend(ax, by, lines, legend)
+    top = ax.get_xaxis_transform()
+    for place, value in zip(at, da[x].values, strict=True):
+        if gone := _diverged(da.sel({x: value})):
+            ax.text(place, 0.98, f"{gone} diverged", size="small", ha="center", va="top", rotation=90, transform=top)
+    _name(ax, da, x, by, legend)
     return lines
 
 
@@ -121,6 +128,13 @@ def _check(da: xr.DataArray, x: str, by: str | None) -> None:
     for dim in map(str, da.dims):
         if dim not in wanted:
             raise ValueError(f"da has the further dimension {dim!r}; pick one value first, as in da.sel({dim}=…)")
+
+
+def _middle(da: xr.DataArray, diverged: str) -> tuple[xr.DataArray, xr.DataArray]:
+    """Interquartile mean and interval over seeds, NaN where they are infinite, which no axis can show."""
+    statistic = partial(iqm, diverged=diverged)
+    centre, ends = statistic(da, "seed"), interval(da, "seed", statistic)
+    return centre.where(abs(centre) < np.inf), ends.where(abs(ends) < np.inf)
 
 
 def _settings(
@@ -135,34 +149,60 @@ def _settings(
 
 def _axis(ax: Axes, values: np.ndarray, seeds: int) -> tuple[np.ndarray, np.ndarray]:
     """Scale and mark the axis of a swept setting; the places of its values, and of every seed's dot beside them."""
-    spread = np.linspace(-1, 1, seeds) if seeds > 1 else np.zeros(1)
-    numbers = np.issubdtype(values.dtype, np.number)
-    at = values.astype(float) if numbers else np.arange(values.size, dtype=float)
-    if numbers and at.min() > 0 and at.max() / at.min() >= DECADES:
-        ax.set_xscale("log")
-        dots = at[:, None] * (at.max() / at.min()) ** (0.012 * spread)
-    else:
-        dots = at[:, None] + 0.012 * (np.ptp(at) or 1.0) * spread
+    numeric = values.dtype.kind != "U"
+    at = values.astype(float) if numeric else np.arange(values.size, dtype=float)
+    if not numeric:
+        ax.set_xlim(-0.5, values.size - 0.5)
+    elif (at >= 0).all() and (at > 0).any():
+        least = at[at > 0].min()
+        if at.max() / least >= DECADES:
+            ax.set_xscale(**({"value": "log"} if at.min() > 0 else {"value": "symlog", "linthresh": least}))
+    to_axis = ax.xaxis.get_transform()
+    places = to_axis.transform(at)
+    length = np.ptp(places) or 1.0
+    spread = np.linspace(-0.012, 0.012, seeds) if seeds > 1 else np.zeros(1)
+    dots = to_axis.inverted().transform((places[:, None] + length * spread).ravel()).reshape(-1, spread.size)
+    names = _room(dict(zip(at.tolist(), map(_text, values), strict=True)), (places - places.min()) / length, ax)
     ax.xaxis.set_major_locator(FixedLocator(list(at)))
     ax.xaxis.set_minor_locator(NullLocator())
-    ax.xaxis.set_minor_formatter(NullFormatter())
-    names = dict(zip(at, map(_text, values), strict=True))
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda place, _: names.get(place, f"{place:g}")))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda place, _: names.get(place, "")))
     return at, dots
 
 
-def _legend(ax: Axes, by: str | None, lines: list[Line2D], wanted: bool) -> None:
-    if not wanted or not any(not str(line.get_label()).startswith("_") for line in ax.lines):
-        return
-    shown = [line for line in ax.lines if not str(line.get_label()).startswith("_")]
-    ax.legend(
-        handles=shown,
-        title=by,
-        loc="upper center",
-        bbox_to_anchor=(0.5, -0.18),
-        ncols=min(len(shown), 4),
-        handlelength=3.2,
-    )
+def _room(names: dict[float, str], places: np.ndarray, ax: Axes) -> dict[float, str]:
+    """The names that there is room for along the axis, from its right end; ``places`` are shares of its length."""
+    inches = 0.9 * ax.get_window_extent().width / ax.figure.dpi
+    letter = 0.6 * mpl.font_manager.FontProperties(size=mpl.rcParams["xtick.labelsize"]).get_size_in_points() / 72
+    kept: dict[float, str] = {}
+    free = np.inf
+    for i in np.argsort(-places):
+        value = list(names)[i]
+        half = letter * (len(names[value]) + 1) / 2
+        if places[i] * inches + half <= free:
+            kept[value] = names[value]
+            free = places[i] * inches - half
+    return kept
+
+
+def _name(ax: Axes, da: xr.DataArray, x: str, by: str | None, legend: bool) -> None:
+    """Name the axes, and the lines below them."""
+    ax.set_xlabel(x)
+    ax.set_ylabel(str(da.name or ""))
+    lines = [line for line in ax.lines if not str(line.get_label()).startswith("_")]
+    if legend and lines:
+        ax.legend(
+            handles=lines,
+            title=by,
+            loc="upper center",
+            bbox_to_anchor=(0.5, 0),
+            bbox_transform=ax.transAxes + ScaledTranslation(0, -0.55, ax.figure.dpi_scale_trans),  # inches
+            ncols=min(len(lines), 4),
+            handlelength=3.2,
+        )
+
+
+def _diverged(da: xr.DataArray) -> int:
+    return int((~np.isfinite(da.values)).sum())
 
 
 def _text(value: Any) -> str:

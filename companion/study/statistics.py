@@ -12,6 +12,8 @@ from scipy import stats
 
 Statistic = Callable[[xr.DataArray, str], xr.DataArray]
 """What :func:`interval` can resample: called with ``(da, dim)``, it removes ``dim``."""
+BATCH = 4_000_000
+"""How many resampled values are held at a time."""
 
 
 def iqm(da: xr.DataArray, dim: str = "seed", *, diverged: str = "gap") -> xr.DataArray:
@@ -23,7 +25,7 @@ def iqm(da: xr.DataArray, dim: str = "seed", *, diverged: str = "gap") -> xr.Dat
     flatter the setting. ``diverged`` says what it counts as:
 
     - ``"gap"``: the result is NaN wherever one member has diverged;
-    - ``"low"`` or ``"high"``: it ranks below or above every finite value. The result is then NaN only where more
+    - ``"low"`` or ``"high"``: it ranks below or above every finite value. The result is then infinite where more
       members diverged than the cut takes away.
 
     Args:
@@ -38,15 +40,13 @@ def iqm(da: xr.DataArray, dim: str = "seed", *, diverged: str = "gap") -> xr.Dat
         ValueError: ``da`` lacks ``dim`` or has no entry along it, or ``diverged`` is another word.
     """
     _check(da, dim)
-    if diverged not in ("gap", "low", "high"):
+    rank = {"gap": np.nan, "low": -np.inf, "high": np.inf}
+    if diverged not in rank:
         raise ValueError(f"diverged is {diverged!r}; choose 'gap', 'low' or 'high'")
     values = da.astype(np.result_type(da.dtype, np.float32), copy=False)
     finite: xr.DataArray = xr.apply_ufunc(np.isfinite, values)
-    ranked = values.where(finite, -np.inf if diverged == "low" else np.inf)
-    mean = ranked.reduce(_trimmed_mean, dim)
-    if diverged == "gap":
-        mean = mean.where(finite.all(dim))
-    return mean.where(abs(mean) < np.inf)
+    mean = values.where(finite, rank[diverged]).reduce(stats.trim_mean, dim, proportiontocut=0.25)
+    return mean.where(finite.all(dim)) if diverged == "gap" else mean  # a sort would cut NaN off with the highest
 
 
 def interval(
@@ -59,10 +59,10 @@ def interval(
 ) -> xr.DataArray:
     """Bootstrap interval of ``statistic`` over ``dim``: the percentiles of the statistic of resampled members.
 
-    The percentile interval is chosen over the bias-corrected one since it always exists: with few seeds, or with
-    equal ones, the correction divides by zero. Members are resampled together, the same draws for every step and
-    setting and the same at every call. One member alone says nothing of the spread: both bounds are NaN, as they
-    are where the statistic is.
+    The percentile interval (Efron 1979) is chosen over the bias-corrected one since it always exists: with few
+    seeds, or with equal ones, the correction divides by zero. Members are resampled together, by the same draws for
+    every step and setting and at every call. One member alone says nothing of the spread: both bounds are NaN, as
+    they are where the statistic is. A bound is infinite where the resampled statistic is.
 
     Args:
         da: values with the dimension ``dim``.
@@ -75,40 +75,26 @@ def interval(
         ``da`` without ``dim``, with a last dimension ``bound`` of ``"low"`` and ``"high"``.
 
     Raises:
-        ValueError: ``da`` lacks ``dim``, or ``confidence`` is not between 0 and 1.
+        ValueError: ``da`` lacks ``dim`` or has no entry along it, or ``confidence`` is not between 0 and 1.
     """
     _check(da, dim)
     if not 0 < confidence < 1:
         raise ValueError(f"confidence is {confidence}; it must lie between 0 and 1, such as 0.95")
-    centre = statistic(da, dim)
-    bound = xr.DataArray(["low", "high"], dims="bound")
-    if da.sizes[dim] < 2:
-        return (centre * np.nan).expand_dims(bound=bound.values, axis=-1)
-
-    def of_array(x: np.ndarray, axis: int) -> np.ndarray:
-        names = [f"axis {i}" for i in range(x.ndim)]
-        return statistic(xr.DataArray(x, dims=names).rename({names[axis]: dim}), dim).values
-
-    values = da.transpose(..., dim).values
-    with np.errstate(invalid="ignore"):  # NaN among the resampled statistics: the bound is NaN too
-        low, high = stats.bootstrap(
-            (values,),
-            of_array,
-            vectorized=True,
-            axis=-1,
-            n_resamples=resamples,
-            batch=max(1, 4_000_000 // values.size),  # at most 32 MB at a time
-            confidence_level=confidence,
-            method="percentile",
-            rng=np.random.default_rng(0),
-        ).confidence_interval
-    ends = xr.concat([centre.copy(data=low), centre.copy(data=high)], dim=bound).transpose(..., "bound")
-    return ends.assign_coords(bound=bound.values).where(np.isfinite(ends) & np.isfinite(centre))
-
-
-def _trimmed_mean(values: np.ndarray, axis: int) -> np.ndarray:
-    with np.errstate(invalid="ignore"):
-        return stats.trim_mean(values, 0.25, axis=axis)
+    members = da.drop_vars(dim, errors="ignore")
+    draws = np.random.default_rng(0).integers(da.sizes[dim], size=(resamples, da.sizes[dim]))
+    batch = max(1, BATCH // da.size)
+    resampled = xr.concat(
+        [
+            statistic(members.isel({dim: xr.DataArray(some, dims=("resample", dim))}), dim)
+            for some in np.split(draws, range(batch, resamples, batch))
+        ],
+        dim="resample",
+    )
+    # The nearest resampled value, not a blend of two, which two infinities do not have.
+    tails = [(1 - confidence) / 2, (1 + confidence) / 2]
+    ends = resampled.quantile(tails, "resample", method="nearest", skipna=False)
+    known = statistic(da, dim).notnull() & (da.sizes[dim] > 1)
+    return ends.rename(quantile="bound").assign_coords(bound=["low", "high"]).transpose(..., "bound").where(known)
 
 
 def _check(da: xr.DataArray, dim: str) -> None:
