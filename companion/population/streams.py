@@ -122,7 +122,7 @@ class Noise:
         self._block.copy_(torch.from_numpy(np.concatenate(numbers, axis=-1)).transpose(0, 1))
         self._row.zero_()
 
-    def draw(self) -> dict[str, Float[Tensor, "member width"]]:
+    def draw(self) -> dict[str, Float[Tensor, "member _"]]:
         """The next step's numbers, by purpose."""
         row = self._block.index_select(0, self._row).squeeze(0)
         self._row.add_(1)

@@ -20,7 +20,7 @@ Departures from the paper, whose task was Atari games from pixels:
 - one gradient update a step, not one every four;
 - Adam (Kingma and Ba 2015) in place of RMSProp;
 - rewards are not clipped;
-- the error is clipped to [−1, 1] as the paper has it, written as the Huber loss, whose slope that is;
+- clipping the error to [−1, 1] is written as the Huber loss, whose slope it is, and the bound is a setting;
 - an episode cut by its time limit is not treated as ended: its last transition bootstraps from what was really seen.
 """
 
@@ -54,8 +54,8 @@ class DQN:
     """Discount per step (Mnih et al. 2015)."""
     double_q: bool = setting(False)
     """Whether the online network chooses the action that the target network values (van Hasselt et al. 2016)."""
-    error_clip: float = setting(1.0, least=0)
-    """Error beyond which the loss grows linearly, in units of value (Mnih et al. 2015: 1); 1e9 is the squared error."""
+    error_clip: float = setting(1.0, least=0, finite=False)
+    """Error beyond which the loss grows linearly, in units of value (Mnih et al. 2015); inf is the squared error."""
     batch_size: int = setting(64, least=1, shapes=True)
     """Transitions in a gradient update (Mnih et al. 2015: 32)."""
     hidden: tuple[int, ...] = setting((64, 64), least=1, shapes=True)
@@ -131,9 +131,9 @@ class Agents:
             y = batch.reward + s.gamma[:, None] * (1 - batch.terminated) * value
 
         q = self.online(batch.observation).gather(-1, batch.action.long()).squeeze(-1)
-        error = (q - y).abs()
-        clipped = error.minimum(s.error_clip[:, None])
-        loss = (clipped * (error - clipped / 2)).mean(-1)  # Huber's, of each member
+        error = q - y
+        clipped = error.detach().clamp(-s.error_clip[:, None], s.error_clip[:, None])
+        loss = (clipped * (error - clipped / 2)).mean(-1)  # Huber's, whose slope is the clipped error; of each member
         self.optimizer.step(torch.autograd.grad(loss.sum(), list(self.online.parameters())))
 
         self.updates.add_(1)

@@ -10,8 +10,17 @@ import numpy as np
 
 __all__ = ["check", "nearest", "setting", "shape_settings"]
 
+_KINDS: dict[type, tuple[tuple[type, ...], str]] = {
+    bool: ((bool, np.bool_), "True or False"),
+    int: ((int, np.integer), "an integer"),
+    float: ((int, float, np.integer, np.floating), "a number"),
+    tuple: ((int, np.integer), "a tuple of integers, such as (64, 64)"),
+}
 
-def setting(default: Any, *, least: float = -math.inf, most: float = math.inf, shapes: bool = False) -> Any:
+
+def setting(
+    default: Any, *, least: float = -math.inf, most: float = math.inf, shapes: bool = False, finite: bool = True
+) -> Any:
     """A dataclass field with its range.
 
     Args:
@@ -20,8 +29,9 @@ def setting(default: Any, *, least: float = -math.inf, most: float = math.inf, s
         most: largest value allowed.
         shapes: the value decides the shape of a tensor or of the loop, so that members that differ in it cannot train
             in one batched program: where such a setting is swept, its values are trained one after another.
+        finite: whether infinity is refused.
     """
-    metadata = {"least": least, "most": most, "shapes": shapes}
+    metadata = {"least": least, "most": most, "shapes": shapes, "finite": finite}
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -58,23 +68,16 @@ def nearest(word: str, known: Iterable[str]) -> str:
 
 def _one(field: "dataclasses.Field[Any]", value: Any) -> Any:
     """The value as the field's own type, if it is one of its values."""
-    expected: type = type(field.default)
-    wanted = {
-        bool: "True or False",
-        int: "an integer",
-        float: "a number",
-        tuple: f"a tuple of integers, such as {field.default}",
-    }[expected]
-    kinds: tuple[type, ...] = {bool: (bool, np.bool_), float: (int, float, np.integer, np.floating)}.get(
-        expected, (int, np.integer)
-    )
+    expected: Any = type(field.default)
+    kinds, wanted = _KINDS[expected]
     entries = value if expected is tuple and isinstance(value, tuple) else (value,)
     for entry in entries:
         wrong = not isinstance(entry, kinds) or (isinstance(entry, bool) and expected is not bool)
         if wrong or (expected is tuple and entries is not value):
             raise TypeError(f"{field.name}={value!r} must be {wanted}")
         least, most = field.metadata["least"], field.metadata["most"]
-        if not least <= entry <= most:
+        if not least <= entry <= most or (field.metadata["finite"] and not math.isfinite(entry)):
             remedy = f"at least {least:g}" if most == math.inf else f"between {least:g} and {most:g}"
+            remedy += " and finite" if field.metadata["finite"] else ""
             raise ValueError(f"{field.name}={value!r} is out of range; it must be {remedy}")
     return tuple(int(entry) for entry in entries) if expected is tuple else expected(value)

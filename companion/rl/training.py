@@ -1,10 +1,11 @@
 """One call trains a figure: every combination of the settings, times every seed, as one batched program."""
 
+import contextlib
 import datetime
 import os
 import platform
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -102,7 +103,10 @@ def train(
     results: dict[str, np.ndarray] = {}
     shown = progress and os.environ.get("COMPANION_PROGRESS") != "0"
     groups = list(grid.groups(shape_settings(settings_type)))
-    with tqdm(total=steps * len(groups), desc=algorithm, unit="step", leave=False, disable=not shown) as bar:
+    with (
+        _threads_for(grid.members // len(groups)),
+        tqdm(total=steps * len(groups), desc=algorithm, unit="step", leave=False, disable=not shown) as bar,
+    ):
         for indices, fixed in groups:
             columns = {
                 name: torch.as_tensor(grid.column(name)[indices], device=where) for name in checked if name not in fixed
@@ -185,7 +189,7 @@ class Loop:
         noise = Streams(self.seeds, purpose).uniform(episodes, self.environment.reset_width)
         return self.environment.reset(torch.from_numpy(noise).to(self.device))
 
-    def collect(self) -> dict[str, Float[Tensor, "member width"]]:
+    def collect(self) -> dict[str, Float[Tensor, "member _"]]:
         """Every member acts once and remembers what happened; where an episode is over, the next one starts."""
         noise = self.noise.draw()
         environment = self.environment
@@ -289,6 +293,21 @@ def evaluate(
     if episode is not None:
         arrays["episode"] = episode.numpy()
     return arrays
+
+
+@contextlib.contextmanager
+def _threads_for(members: int) -> Iterator[None]:
+    """One CPU thread for an agent alone, whose small matrices gain nothing from more.
+
+    Split between threads, the product of a single pair of matrices is rounded differently, and the agent would no
+    longer be the one that trains beside others, where every thread has whole matrices to multiply.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1 if members == 1 else before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _at_least_one(name: str, count: Any) -> None:
