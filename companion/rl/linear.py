@@ -21,7 +21,7 @@ class LinearTD:
 
     The names are those of the expected update, Sutton & Barto (2018), section 9.4, with a separate target `w̄`:
 
-        w ← w + α (b + γ K w̄ − C w),    C = ΦᵀDΦ,    K = ΦᵀDPΦ,    b = ΦᵀDr.
+        w ← w + η (b + γ K w̄ − C w),    C = ΦᵀDΦ,    K = ΦᵀDPΦ,    b = ΦᵀDr.
 
     Attributes:
         features: Φ, one row of features a state.
@@ -87,7 +87,7 @@ class LinearTD:
 
     @cached_property
     def td_matrix(self) -> Float[np.ndarray, "*problem feature feature"]:
-        """A = C − γK. Without a target network the error is multiplied by I − αA at every update."""
+        """A = C − γK. Without a target network the error is multiplied by I − ηA at every update."""
         return self.covariance - self.gamma * self.lookahead
 
     @cached_property
@@ -114,23 +114,23 @@ def joint_matrix(
 ) -> Float[np.ndarray, "*setting twice twice"]:
     """The matrix that takes the stacked errors of (online, target) over one period of `period` updates.
 
-    One update is the semi-gradient step w ← w + α(b + γK w̄ − Cw); after the last of the period, the target moves:
+    One update is the semi-gradient step w ← w + η(b + γK w̄ − Cw); after the last of the period, the target moves:
     w̄ ← τw + (1 − τ)w̄. So `tau=1, period=1` is no target network, `period=1` a soft and `tau=1` a hard one.
 
     Args:
         problem: one problem, or a stack that broadcasts against the settings.
-        step_size: α.
+        step_size: η.
         tau: weight of the online weights in the target's update.
         period: updates from one update of the target to the next.
 
     Raises:
         ValueError: if tau lies outside [0, 1] or period below 1.
     """
-    alpha, mixing = (setting[..., None, None] for setting in _checked(step_size, tau, period))
+    eta, mixing = (setting[..., None, None] for setting in _checked(step_size, tau, period))
     size = problem.covariance.shape[-1]
     eye = np.eye(size)
     online = np.concatenate(
-        np.broadcast_arrays(eye - alpha * problem.covariance, alpha * problem.gamma * problem.lookahead), -1
+        np.broadcast_arrays(eye - eta * problem.covariance, eta * problem.gamma * problem.lookahead), -1
     )
     target = np.broadcast_to(np.concatenate((np.zeros((size, size)), eye), -1), online.shape)
     frozen = np.concatenate((online, target), -2)
@@ -174,15 +174,15 @@ def simulate(
         period: as for `joint_matrix`, or an array of them.
         start: both networks' first weights, broadcast against `(*setting, feature)`.
     """
-    alpha, mixing = (setting[..., None] for setting in _checked(step_size, tau, period))
+    eta, mixing = (setting[..., None] for setting in _checked(step_size, tau, period))
     every = np.asarray(period)[..., None]
-    shape = np.broadcast_shapes(alpha.shape, mixing.shape, every.shape, np.shape(start), problem.reward_vector.shape)
+    shape = np.broadcast_shapes(eta.shape, mixing.shape, every.shape, np.shape(start), problem.reward_vector.shape)
     online, target = (np.empty((steps + 1, *shape)) for _ in range(2))
     online[0] = target[0] = start
     for k in range(steps):
         bootstrap = _times(problem.transitions, _times(problem.features, target[k]))
         error = problem.rewards + problem.gamma * bootstrap - _times(problem.features, online[k])
-        online[k + 1] = online[k] + alpha * _times(np.swapaxes(problem.features, -1, -2), problem.weights * error)
+        online[k + 1] = online[k] + eta * _times(np.swapaxes(problem.features, -1, -2), problem.weights * error)
         weight = np.where((k + 1) % every == 0, mixing, 0.0)
         target[k + 1] = weight * online[k + 1] + (1 - weight) * target[k]
     return online, target

@@ -61,8 +61,8 @@ def q_learning(
 ) -> Float[np.ndarray, "time member state action"]:
     """Q-learning of many members at once, each along its own walk with uniformly random actions.
 
-    Watkins & Dayan (1992): Q(s, a) ← Q(s, a) + α (r + γ max Q̄(s′, ·) − Q(s, a)), where α = n^(−exponent) at the n-th
-    visit of (s, a). Exponents in (1/2, 1] satisfy Robbins & Monro's conditions, Σα = ∞ and Σα² < ∞; 1 is a plain mean.
+    Watkins & Dayan (1992): Q(s, a) ← Q(s, a) + η (r + γ max Q̄(s′, ·) − Q(s, a)), where η = n^(−exponent) at the n-th
+    visit of (s, a). Exponents in (1/2, 1] satisfy Robbins & Monro's conditions, Ση = ∞ and Ση² < ∞; 1 is a plain mean.
     The table Q̄ that is bootstrapped from follows Q̄ ← τQ + (1 − τ)Q̄ after each update; tau = 1, Watkins' own
     algorithm, is no target at all.
 

@@ -95,7 +95,7 @@ def test_the_solution_is_a_fixed_point_of_every_setting(tau, period):
 
 @pytest.mark.parametrize("tau", [1.0, 0.3, 0.01])
 def test_without_a_target_network_and_the_determinant(tau):
-    """det(I − M) = (ατ)^d det A: no tau and no step size changes the sign of det A."""
+    """det(I − M) = (ητ)^d det A: no tau and no step size changes the sign of det A."""
     alone = np.eye(2) - 0.1 * MANY.td_matrix
     np.testing.assert_allclose(spectral_radius(joint_matrix(MANY, 0.1)), spectral_radius(alone), rtol=1e-9)
     left = np.linalg.det(np.eye(4) - joint_matrix(MANY, 0.1, tau))
