@@ -68,9 +68,9 @@ def train(
         A dataset with dimensions (swept settings, ``seed``, ``step``). Of the evaluations: ``return`` (mean return of
         the greedy episodes), ``discounted_return`` (their mean discounted return), ``predicted`` (mean max_a Q(s₀, a)
         at their start states). Of the training batches since the previous evaluation: ``loss`` and ``q_mean`` (their
-        means; NaN before learning starts) and ``q_max`` (the largest |Q|). With ``film``, ``episode`` over (``frame``,
-        ``observation``), NaN after the episode's end. Its attributes hold every argument, the device, versions, the
-        date and the wall time in seconds.
+        means; NaN before learning starts) and ``q_max`` (the largest ``|Q|``). With ``film``, ``episode`` over
+        (``frame``, ``observation``), NaN after the episode's end. Its attributes hold every argument, the device,
+        versions, the date and the wall time in seconds.
 
     Raises:
         ValueError: an unknown algorithm, environment or setting (the nearest known one is named), or a value out of
