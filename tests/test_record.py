@@ -1,6 +1,8 @@
 """Recordings are made in parts, stop in time, resume, and are never mixed."""
 
+import inspect
 import os
+import pkgutil
 import subprocess
 import sys
 from pathlib import Path
@@ -308,12 +310,17 @@ def test_the_commit_says_whether_the_code_differs_from_it(tmp_path, monkeypatch)
 
 def test_every_recording_of_the_book_can_be_called_as_it_is_registered(monkeypatch):
     """The calls exist and take these arguments; nothing is trained."""
-    import inspect
-    import pkgutil
-
     monkeypatch.undo()
     for name, recording in record.RECORDINGS.items():
         assert name == recording.name
         call = pkgutil.resolve_name(recording.call)
         inspect.signature(call).bind(*recording.arguments, **recording.settings, seeds=[0])
         assert [seed for part in recording.parts() for seed in part] == list(range(recording.seeds))
+
+
+def test_what_the_package_keeps_is_registered_and_of_the_arguments_registered(monkeypatch):
+    monkeypatch.undo()
+    recorder = Recorder(store.FOLDER)
+    for name in store.recordings():
+        assert name in record.RECORDINGS, f"{name}.nc is kept, and nobody knows how to make it"
+        assert recorder.status(record.RECORDINGS[name])[0] in ("kept", "made on a CPU")

@@ -3,12 +3,15 @@
 import json
 import os
 from dataclasses import dataclass
-from importlib import resources
+from pathlib import Path
 from typing import Literal, TypedDict, TypeVar, cast
 
 import torch
 
 from companion.study.store import duration
+
+COSTS = Path(__file__).parent / "costs.json"
+"""What each chapter cost when it was last measured: slug to budget to :class:`Cost`."""
 
 T = TypeVar("T")
 Name = Literal["quick", "full"]
@@ -74,8 +77,8 @@ def budget(slug: str) -> Budget:
     name = os.environ.get("COMPANION_BUDGET", "") or ("full" if cuda else "quick")
     if name not in ("quick", "full"):
         raise ValueError(f"COMPANION_BUDGET is {name!r}; set it to 'quick' or 'full', or unset it")
-    costs = json.loads((resources.files("companion.study") / "costs.json").read_text(encoding="utf-8"))
-    return Budget(slug, cast(Name, name), torch.device("cuda" if cuda else "cpu"), costs.get(slug, {}))
+    costs = json.loads(COSTS.read_text(encoding="utf-8")).get(slug, {})
+    return Budget(slug, cast(Name, name), torch.device("cuda" if cuda else "cpu"), costs)
 
 
 def _place(device: torch.device) -> str:

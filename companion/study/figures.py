@@ -4,6 +4,7 @@ import base64
 import html
 import io
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -52,8 +53,8 @@ def show(fig: Figure, alt: str, caption: str = "") -> None:
 
 def animate(
     fig: Figure,
-    draw: Callable[[int], object],
-    frames: int | Iterable[int],
+    draw: Callable[[Any], object],
+    frames: int | Iterable[Any],
     *,
     alt: str,
     caption: str = "",
@@ -66,7 +67,7 @@ def animate(
     Args:
         fig: a matplotlib figure.
         draw: ``draw(i)`` changes the figure's artists into frame ``i``.
-        frames: how many, or which.
+        frames: how many, counted from 0, or what to hand to ``draw`` for each.
         alt: what the animation shows, for those who cannot see it.
         caption: a line below the picture.
         fps: frames a second.

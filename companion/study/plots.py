@@ -163,6 +163,7 @@ def _axis(ax: Axes, values: np.ndarray, seeds: int) -> tuple[np.ndarray, np.ndar
     spread = np.linspace(-0.012, 0.012, seeds) if seeds > 1 else np.zeros(1)
     dots = to_axis.inverted().transform((places[:, None] + length * spread).ravel()).reshape(-1, spread.size)
     names = _room(dict(zip(at.tolist(), map(_text, values), strict=True)), (places - places.min()) / length, ax)
+    ax.update_datalim(np.stack([at, at], 1), updatey=False)  # a value at which every member diverged has its place too
     ax.xaxis.set_major_locator(FixedLocator(list(at)))
     ax.xaxis.set_minor_locator(NullLocator())
     ax.xaxis.set_major_formatter(FuncFormatter(lambda place, _: names.get(place, "")))
