@@ -1,0 +1,216 @@
+"""The exercises on DQN and hard updates."""
+
+import pytest
+import torch
+from helpers import proves
+from torch.nn.functional import huber_loss
+
+from companion.exercises import core, dqn
+
+
+def test_horizon():
+    proves(
+        "dqn-horizon",
+        wrong={
+            "whole copies only": (lambda k, C, gamma: (1 - gamma ** (k // C)) / (1 - gamma), "first copy"),
+            "one too many": (lambda k, C, gamma: (1 - gamma ** (k // C + 1)) / (1 - gamma), "first copy"),
+            "fractions of a copy": (
+                lambda k, C, gamma: (1 - gamma ** max(1, k / C)) / (1 - gamma),
+                "how many regressions",
+            ),
+            "the limit": (lambda k, C, gamma: 1 / (1 - gamma), "first copy"),
+            "no discount": (lambda k, C, gamma: -(-k // C), "γ·1"),
+        },
+    )
+
+
+def test_target():
+    def wrong(mask):
+        return lambda r, term, trunc, q, gamma: r + gamma * (1 - mask(term, trunc)) * q.amax(-1)
+
+    proves(
+        "dqn-target",
+        wrong={
+            "truncation masks": (wrong(lambda term, trunc: torch.maximum(term, trunc)), "cut by the clock"),
+            "nothing masks": (wrong(lambda term, trunc: 0 * term), "the reward alone"),
+            "only truncation masks": (wrong(lambda term, trunc: trunc), "the reward alone"),
+            "reward masked too": (
+                lambda r, term, trunc, q, gamma: (1 - term) * (r + gamma * q.amax(-1)),
+                "the reward is not",
+            ),
+            "reward discounted": (lambda r, term, trunc, q, gamma: gamma * (r + (1 - term) * q.amax(-1)), "discounted"),
+            "mean over actions": (lambda r, term, trunc, q, gamma: r + gamma * (1 - term) * q.mean(-1), "largest"),
+            "wrong axis": (lambda r, term, trunc, q, gamma: r[:, :1] + gamma * q.amax(1), "shape"),
+        },
+    )
+
+
+def test_double_target():
+    def plain(r, term, online, target, gamma):
+        return r + gamma * (1 - term) * target.amax(-1)
+
+    def swapped(r, term, online, target, gamma):
+        return dqn.double_target(r, term, target, online, gamma)
+
+    def clipped(r, term, online, target, gamma):
+        return r + gamma * (1 - term) * torch.minimum(online.amax(-1), target.amax(-1))
+
+    def online_alone(r, term, online, target, gamma):
+        return r + gamma * (1 - term) * online.amax(-1)
+
+    def no_mask(r, term, online, target, gamma):
+        return dqn.double_target(r, 0 * term, online, target, gamma)
+
+    def keeps_axis(r, term, online, target, gamma):
+        value = target.gather(-1, online.argmax(-1, keepdim=True))
+        return r[..., None] + gamma * (1 - term[..., None]) * value
+
+    proves(
+        "dqn-double-target",
+        wrong={
+            "plain": (plain, "plain target"),
+            "swapped": (swapped, "roles are swapped"),
+            "clipped": (clipped, "comes with TD3"),
+            "online alone": (online_alone, "gather"),
+            "no mask": (no_mask, "reward alone"),
+            "keeps the action axis": (keeps_axis, "shape"),
+        },
+    )
+
+
+class BrokenTarget:
+    """The notebook's: an alias, a late clock, and a copy that is none."""
+
+    def __init__(self, online, period):
+        self.weights = online
+        self.period = period
+        self.count = 0
+
+    def update(self, online):
+        self.count += 1
+        if self.count > self.period:
+            self.weights = online
+            self.count = 0
+
+
+class LateClock(dqn.HardTarget):
+    def update(self, online):
+        self.count += 1
+        if self.count > self.period:
+            self.count = 0
+            for ours, theirs in zip(self.weights, online, strict=True):
+                ours.copy_(theirs)
+
+
+class CountsAfter(dqn.HardTarget):
+    def update(self, online):
+        if self.count % self.period == 0:
+            for ours, theirs in zip(self.weights, online, strict=True):
+                ours.copy_(theirs)
+        self.count += 1
+
+
+class AliasLater(dqn.HardTarget):
+    def update(self, online):
+        self.count += 1
+        if self.count % self.period == 0:
+            self.weights = list(online)
+
+
+class FirstTensorOnly(dqn.HardTarget):
+    def update(self, online):
+        self.count += 1
+        if self.count % self.period == 0:
+            self.weights[0].copy_(online[0])
+
+
+def test_clock():
+    class Stub:
+        """Yours."""
+
+        def __init__(self, online, period): ...
+
+        def update(self, online): ...
+
+    proves(
+        "dqn-clock",
+        wrong={
+            "the notebook's": (BrokenTarget, "`clone` them"),
+            "late": (LateClock, "exactly the period"),
+            "at once": (CountsAfter, "count first"),
+            "a second name": (AliasLater, "second name"),
+            "one tensor": (FirstTensorOnly, "not every tensor"),
+        },
+        stub=Stub,
+    )
+
+
+def test_repair():
+    def loss(online, target, batch, gamma, done=None, value=None, mean=False, still=True, delta=1.0):
+        with torch.set_grad_enabled(not still):
+            done = batch.terminated if done is None else done
+            y = batch.reward + gamma * (1 - done) * (value or target)(batch.next_observation).amax(-1)
+        q = online(batch.observation).gather(-1, batch.action[..., None]).squeeze(-1)
+        each = huber_loss(q, y, reduction="none", delta=delta).mean(-1)
+        return each.mean() if mean else each.sum()
+
+    def broken(online, target, batch, gamma):
+        """The notebook's."""
+        done = torch.maximum(batch.terminated, batch.truncated)
+        y = batch.reward + gamma * (1 - done) * online(batch.next_observation).amax(-1)
+        q = online(batch.observation).gather(-1, batch.action[..., None]).squeeze(-1)
+        return huber_loss(q, y)
+
+    proves(
+        "dqn-repair",
+        wrong={
+            "the notebook's": (broken, "mean over all"),
+            "mean over members": (lambda o, t, b, g: loss(o, t, b, g, mean=True), "mean over all"),
+            "no target network": (lambda o, t, b, g: loss(o, t, b, g, value=o), "which one values s′"),
+            "truncation masks": (
+                lambda o, t, b, g: loss(o, t, b, g, done=torch.maximum(b.terminated, b.truncated)),
+                "was truncated",
+            ),
+            "nothing masks": (lambda o, t, b, g: loss(o, t, b, g, done=0.0), "that terminated"),
+            "gradient into the target": (lambda o, t, b, g: loss(o, t, b, g, still=False), "no_grad"),
+            "all detached": (lambda o, t, b, g: loss(o, t, b, g).detach().requires_grad_(), "no gradient reached"),
+        },
+    )
+
+
+def test_equal_speed():
+    proves(
+        "dqn-equal-speed",
+        wrong={
+            "equal mean lag": (lambda tau, alpha: 2 / tau - 1, "what is the soft one's speed"),
+            "equal window": (lambda tau, alpha: 1 / tau, "mean lag"),
+            "the nearer of the two": (lambda tau, alpha: 1 / tau if alpha > tau else 2 / tau - 1, "where they meet"),
+        },
+    )
+
+
+def test_settings():
+    proves(
+        "dqn-settings",
+        wrong={
+            "no dict": ([("period", 100)], "dict of settings"),
+            "more steps": ({"period": 100, "steps": 100_000}, "ours"),
+            "a sweep": ({"period": [10, 100]}, "one value"),
+            "a giant": ({"hidden": (512, 512)}, "256 hidden units"),
+        },
+    )
+
+
+@pytest.mark.parametrize(
+    ("answer", "steps", "hint"),
+    [
+        ({}, 1_000, "ran away"),
+        ({"period": 1_000}, 600, "horizon is short"),
+        ({"period": 30, "gamma": 0.5}, 600, "the right size"),
+    ],
+)
+def test_settings_that_do_not_learn(monkeypatch, answer, steps, hint):
+    monkeypatch.setattr(dqn, "STEPS", steps)
+    report = core.check("dqn-settings", answer)
+    assert report.status == "not yet"
+    assert hint in report.hint
