@@ -21,7 +21,8 @@ class Grid:
         seeds: a count n, which means seeds 0 … n − 1, or the seeds themselves.
 
     Raises:
-        ValueError: an empty list, a value given twice, or bad seeds.
+        ValueError: an empty list, a value or a seed given twice, a negative seed, or no seeds.
+        TypeError: seeds that are no integers.
 
     >>> grid = Grid({"tau": [1.0, 0.01], "gamma": 0.99}, seeds=2)
     >>> grid.members, grid.column("tau").tolist(), grid.seeds.tolist()
@@ -114,7 +115,7 @@ def _seed_list(seeds: int | Sequence[int]) -> list[int]:
             raise ValueError(f"seeds={seeds}; give a count of at least 1, or a list of seeds")
         return list(range(int(seeds)))
     if isinstance(seeds, (str, bytes, bool)) or not all(isinstance(s, (int, np.integer)) for s in seeds):
-        raise ValueError(f"seeds={seeds!r}; give a count, or a list of non-negative integers")
+        raise TypeError(f"seeds={seeds!r}; give a count, or a list of non-negative integers")
     listed = [int(seed) for seed in seeds]
     if not listed or min(listed) < 0 or len(set(listed)) < len(listed):
         raise ValueError(f"seeds={seeds!r}; give at least one seed, none negative and none twice")

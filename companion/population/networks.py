@@ -72,7 +72,8 @@ def flatten(network: nn.Module) -> Float[Tensor, "member number"]:
         raise ValueError(
             f"network's parameters must share member count, dtype and device; they are {sorted(map(str, kinds))}"
         )
-    rows = [_padded(p.detach().flatten(1)) for p in parameters]
+    members = len(parameters[0])
+    rows = [_padded(p.detach().reshape(members, -1)) for p in parameters]
     flat = torch.cat(rows, dim=1)
     slots = flat.split([row.shape[1] for row in rows], dim=1)
     for p, slot in zip(parameters, slots, strict=True):

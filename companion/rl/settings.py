@@ -19,7 +19,12 @@ _KINDS: dict[type, tuple[tuple[type, ...], str]] = {
 
 
 def setting(
-    default: Any, *, least: float = -math.inf, most: float = math.inf, shapes: bool = False, finite: bool = True
+    default: Any,
+    *,
+    least: int | float = -math.inf,
+    most: int | float = math.inf,
+    shapes: bool = False,
+    finite: bool = True,
 ) -> Any:
     """A dataclass field with its range.
 
@@ -41,7 +46,7 @@ def shape_settings(settings: type) -> list[str]:
 
 
 def check(settings: type, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Every setting's value, or list of values: those given, and defaults for the rest.
+    """Every setting's value, or list of values: those given, in their order, and then the rest's defaults.
 
     Raises:
         ValueError: a name that is no setting (the nearest one is named), or a value out of range.
@@ -55,9 +60,11 @@ def check(settings: type, given: Mapping[str, Any]) -> dict[str, Any]:
                 f"Its settings: {', '.join(fields)}."
             )
     checked = {}
-    for name, field in fields.items():
-        value = given.get(name, field.default)
-        checked[name] = [_one(field, v) for v in value] if isinstance(value, list) else _one(field, value)
+    for name, value in {
+        **given,
+        **{name: field.default for name, field in fields.items() if name not in given},
+    }.items():
+        checked[name] = [_one(fields[name], v) for v in value] if isinstance(value, list) else _one(fields[name], value)
     return checked
 
 

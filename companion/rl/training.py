@@ -5,7 +5,7 @@ import datetime
 import os
 import platform
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -107,14 +107,10 @@ def train(
         _threads_for(grid.members // len(groups)),
         tqdm(total=steps * len(groups), desc=algorithm, unit="step", leave=False, disable=not shown) as bar,
     ):
+        threads = torch.get_num_threads()
         for indices, fixed in groups:
-            columns = {
-                name: torch.as_tensor(grid.column(name)[indices], device=where) for name in checked if name not in fixed
-            }
-            columns = {name: c.float() if c.is_floating_point() else c for name, c in columns.items()}
-            loop = Loop(
-                agents_type, world, SimpleNamespace(**fixed, **columns), grid.seeds[indices].tolist(), steps, where
-            )
+            values = settings_of(grid, indices, fixed, where)
+            loop = Loop(agents_type, world, values, grid.seeds[indices].tolist(), steps, where)
             part = _run(loop, steps, checkpoints, evaluation_episodes, film, bar)
             for name, array in part.items():
                 whole = results.setdefault(name, np.full((grid.members, *array.shape[1:]), np.nan, dtype=np.float32))
@@ -137,13 +133,20 @@ def train(
             "evaluation_episodes": evaluation_episodes,
             "film": film,
             "device": _describe(where),
-            "threads": torch.get_num_threads(),
+            "threads": threads,
             "versions": f"companion {companion.__version__}, torch {torch.__version__}, numpy {np.__version__}, "
             f"Python {platform.python_version()}",
             "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             "wall_seconds": round(time.perf_counter() - began, 3),
         },
     )
+
+
+def settings_of(grid: Grid, members: np.ndarray, fixed: Mapping[str, Any], device: torch.device) -> SimpleNamespace:
+    """Some members' settings by name: those fixed for all as they are, the others as tensors ``(member,)``."""
+    columns = {name: torch.as_tensor(grid.column(name)[members]) for name in grid.settings if name not in fixed}
+    tensors = {name: (c.float() if c.is_floating_point() else c).to(device) for name, c in columns.items()}
+    return SimpleNamespace(**fixed, **tensors)
 
 
 class Loop:
@@ -273,24 +276,22 @@ def evaluate(
     total, discounted, discount = (torch.zeros(state.shape[:2], device=state.device) for _ in range(3))
     discount += 1
     predicted = agents.values(environment.observe(state)).amax(-1).mean(-1)
-    frames = environment.time_limit + 1
-    episode = torch.full((len(state), frames, environment.observation_size), torch.nan) if film else None
-    for t in range(frames):
-        observation = environment.observe(state)
-        if episode is not None:
-            episode[:, t] = torch.where(alive[:, :1], observation[:, 0], torch.nan).cpu()
-        if t == environment.time_limit or (t % 25 == 0 and not alive.any()):  # a host read, outside the training step
+    episode = torch.full((len(state), environment.time_limit + 1, environment.observation_size), torch.nan)
+    episode[:, 0] = environment.observe(state)[:, 0]
+    for t in range(environment.time_limit):
+        if t % 25 == 0 and not alive.any():  # a look at data, outside the training step
             break
-        action = agents.values(observation).argmax(-1)
+        action = agents.values(environment.observe(state)).argmax(-1)
         state, reward, terminated = environment.step(state, action)
-        reward = torch.where(alive, reward, 0.0)
-        total += reward
-        discounted += discount * reward
+        total += torch.where(alive, reward, 0.0)
+        discounted += torch.where(alive, discount * reward, 0.0)
         discount *= gamma[:, None]
+        if film:
+            episode[:, t + 1] = torch.where(alive[:, :1], environment.observe(state)[:, 0], torch.nan)
         alive &= ~terminated
     measured = {"return": total.mean(-1), "discounted_return": discounted.mean(-1), "predicted": predicted}
     arrays = {name: tensor.cpu().numpy() for name, tensor in measured.items()}
-    if episode is not None:
+    if film:
         arrays["episode"] = episode.numpy()
     return arrays
 
