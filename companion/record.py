@@ -90,7 +90,7 @@ RECORDINGS = {
                 "steps": 8_000,
                 "evaluate_every": 500,
                 "batch_size": 4,
-                "learning_rate": 0.2,
+                "learning_rate": 0.3,
             },
             seeds=64,
             part=16,
