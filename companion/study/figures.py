@@ -21,14 +21,15 @@ MOVING_DPI = 150
 LARGE = 700_000
 """Bytes of an animation above which a smaller encoding is tried, at the cost of some loss."""
 
-# A white card, so that the same picture reads right on a dark page. `dark-light` tells the book's theme not to dim it.
-_FIGURE = '<figure class="study" style="margin: 1em 0; text-align: center;">{picture}{caption}</figure>'
-_IMG = (
-    '<img class="dark-light" src="{src}" alt="{alt}" width="{width}" style="max-width: 100%; height: auto; '
-    'background: #fff; padding: 10px; border-radius: 8px; box-sizing: border-box;">'
+# A white card with dark words, so that the same picture reads right on a dark page; styled in place, since JupyterLab,
+# VS Code and Colab know no style sheet of ours. `dark-light` tells the book's theme not to dim the picture.
+_FIGURE = (
+    '<figure class="study" style="background: #fff; color: #333a44; padding: 0.8em; border-radius: 8px; '
+    'margin: 1em 0; text-align: center;">{picture}{caption}</figure>'
 )
+_IMG = '<img class="dark-light" src="{src}" alt="{alt}" width="{width}" style="max-width: 100%; height: auto;">'
 _PICTURE = '<picture><source media="(prefers-reduced-motion: reduce)" srcset="{still}">{img}</picture>'
-_CAPTION = '<figcaption style="margin: 0.5em auto 0; max-width: 45em;">{text}</figcaption>'
+_CAPTION = '<figcaption style="color: #333a44; margin: 0.6em auto 0; max-width: 45em;">{text}</figcaption>'
 
 
 def show(fig: Figure, alt: str, caption: str = "") -> None:

@@ -3,11 +3,14 @@
 import json
 import os
 import stat
+from dataclasses import replace
 
+import nbformat
 import numpy as np
 import pytest
 import torch
 from helpers import proves
+from nbclient import NotebookClient
 
 import companion
 from companion.exercises import Exercise, Hint, core, expect, matches
@@ -303,7 +306,64 @@ def test_matches_takes_tensors_with_gradients_and_tolerances():
     ],
 )
 def test_an_unfinished_exercise_is_refused(change, message):
-    from dataclasses import replace
-
     with pytest.raises(ValueError, match=message):
         replace(DOUBLE, **change)
+
+
+CELLS = '''
+from companion.exercises import core, matches
+
+def double(x):
+    """Twice x."""
+    return 2 * x
+
+def is_double(answer):
+    """it doubles"""
+    matches(answer(3.0), 6.0, "Twice three is six.")
+
+exercise = core.Exercise("double", "Double it", "easy", 5, "Do.", "a function", double, "Why.", [is_double])
+core.topics = lambda: {"Sums": [exercise]}
+import companion
+---
+def answer(x):
+    """Yours."""
+    ...  # your code
+
+companion.check("double", answer)
+---
+class Answer:
+    def __call__(self, x):
+        raise NotImplementedError
+
+companion.check("double", Answer)
+---
+def answer(x):
+    y = x.lower()
+    return y
+
+companion.check("double", answer)
+---
+report = companion.check("double", double)
+assert report
+---
+companion.solution("double")
+'''
+
+
+def test_in_a_real_notebook_stubs_are_seen_and_the_cells_line_is_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    notebook = nbformat.v4.new_notebook()
+    notebook.cells = [nbformat.v4.new_code_cell(source.strip()) for source in CELLS.split("---\n")]
+    NotebookClient(notebook, kernel_name="python3", timeout=120, resources={"metadata": {"path": tmp_path}}).execute()
+    outputs = [cell.outputs for cell in notebook.cells]
+    assert [len(output) for output in outputs] == [0, 1, 1, 1, 1, 1], "shown once each"
+    stub, stub_class, failed, passed, source = [output[0].data["text/markdown"] for output in outputs[1:]]
+    assert stub == stub_class == "**Double it**: not attempted. Hand in a function."
+    assert failed == (
+        "**Double it**: not yet.\n\n"
+        "- ✗ Your code stopped with `AttributeError: 'float' object has no attribute 'lower'`, in line 2: "
+        "`y = x.lower()`"
+    )
+    assert passed.startswith("**Double it**: passed.\n\n- ✓ it doubles\n\n`companion.solution('double')`")
+    assert source == '```python\ndef double(x):\n    """Twice x."""\n    return 2 * x\n```\n\nWhy.'
+    assert json.loads((tmp_path / "slow-copy" / "progress.json").read_text()).keys() == {"double"}

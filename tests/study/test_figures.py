@@ -50,7 +50,7 @@ def test_show_sends_one_figure_with_picture_description_and_caption(page):
     assert attribute(html, "img", "alt") == "A line that &quot;rises&quot; &amp; &lt;stays&gt;"
     assert attribute(html, "img", "class") == "dark-light"
     assert "max-width: 100%" in attribute(html, "img", "style")
-    assert "background: #fff" in attribute(html, "img", "style")
+    assert "background: #fff; color: #333a44" in attribute(html, "figure", "style"), "dark words on a white card"
     assert "It rises: τ &lt; 1</figcaption>" in html
     drawn = picture(attribute(html, "img", "src"))
     assert abs(drawn.width - 2 * int(attribute(html, "img", "width"))) <= 1, "two pixels for each that is shown"
