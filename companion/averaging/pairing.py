@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple, get_args
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DataParallel, DistributedDataParallel
-from torch.nn.parameter import is_lazy
+from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 Buffers = Literal["copy", "average", "keep"]
 Network = nn.Module | Iterable[Tensor]
@@ -70,42 +70,66 @@ class Pairing:
         self.copied = [Group(pairs, indices) for key, indices in keys.items() if not key[0]]
 
 
-def paired(online: Network, target: Network, buffers: Buffers) -> Matched:
+Matched = tuple[Pairing, list[Tensor], list[Tensor]]
+
+
+def paired(online: Network, target: Network, buffers: Buffers, *, keep: bool) -> Matched:
     """The pairing of two networks, and the tensors it speaks of: (pairing, online's tensors, target's tensors).
+
+    With ``keep``, one that was kept is used where it still holds, and a new one is kept.
 
     Raises:
         TypeError: The networks are of the wrong kind, or of two kinds.
         ValueError: ``buffers`` is an unknown word, or the networks do not match, or share storage.
     """
     if isinstance(online, nn.Module) and isinstance(target, nn.Module):
-        kept = _kept_modules.get((id(online), id(target), buffers))
-        found = kept.current() if kept is not None else None
-        return found or _pair_modules(online, target, buffers)
+        return _paired_modules(online, target, buffers, keep)
     if isinstance(online, nn.Module) or isinstance(target, nn.Module):
         raise TypeError(
             f"online is a {type(online).__name__} and target a {type(target).__name__}; pass two modules, or two "
             f"sequences of tensors"
         )
-    ours, theirs = _tensors(online, "online"), _tensors(target, "target")
-    seen = _kept_sequences.get((*map(id, ours), buffers, *map(id, theirs)))
-    if seen is not None and seen.unmoved(ours, ours + theirs):
-        return seen.pairing, ours, theirs
-    return _pair_sequences(ours, theirs, buffers)
+    return _paired_sequences(_tensors(online, "online"), _tensors(target, "target"), buffers, keep)
+
+
+def _paired_modules(online: nn.Module, target: nn.Module, buffers: Buffers, keep: bool) -> Matched:
+    key = (id(online), id(target), buffers)
+    kept = _kept_modules.get(key) if keep else None
+    if kept is not None and kept.holds():
+        return kept.matched
+    matched = _match(_module_pairs(online, target, buffers))
+    if keep and _have_addresses(matched):
+        made_of = [*_made_of(online), *_made_of(target)]
+        _keep(_kept_modules, key, _KeptModules(matched, made_of), (online, target))
+    return matched
+
+
+def _paired_sequences(online: list[Tensor], target: list[Tensor], buffers: Buffers, keep: bool) -> Matched:
+    key = (*map(id, online), buffers, *map(id, target))
+    kept = _kept_sequences.get(key) if keep else None
+    if kept is not None and kept.unmoved(online, online + target):
+        return kept.pairing, online, target
+    matched = _match(_sequence_pairs(online, target, buffers))
+    if keep and _have_addresses(matched):
+        _keep(_kept_sequences, key, _Kept(matched), {*online, *target})
+    return matched
+
+
+def _match(pairs: list[Pair]) -> Matched:
+    return Pairing(pairs), [pair.online for pair in pairs], [pair.target for pair in pairs]
 
 
 # ---------------------------------------------------------------------------------------------------------------------
 # Matching
 
-Matched = tuple[Pairing, list[Tensor], list[Tensor]]
 
-
-def _pair_modules(online: nn.Module, target: nn.Module, buffers: Buffers) -> Matched:
+def _module_pairs(online: nn.Module, target: nn.Module, buffers: Buffers) -> list[Pair]:
     from companion.averaging.target import TargetNetwork
 
     _check_word(buffers)
     if isinstance(target, TargetNetwork):
         raise TypeError("target is a TargetNetwork, which counts its updates: call target.update(online)")
-    pairs: list[Pair] = []
+    pairs = []
     for kind in ("parameters",) if buffers == "keep" else ("parameters", "buffers"):
         ours, theirs = _named(online, kind), _named(target, kind)
         if ours.keys() != theirs.keys():
@@ -113,16 +137,11 @@ def _pair_modules(online: nn.Module, target: nn.Module, buffers: Buffers) -> Mat
         if ours.keys() != theirs.keys():
             raise ValueError(_different_names(kind, set(ours), set(theirs)))
         averaged = kind == "parameters" or buffers == "average"
-        for name, tensor in theirs.items():
-            pairs.append(Pair(name, ours[name], tensor, averaged and _averageable(tensor)))
-    pairing = Pairing(pairs)
-    if _addressed(pairs):
-        kept = _KeptModules(pairing, pairs, [*_watched(online), *_watched(target)])
-        _keep(_kept_modules, (id(online), id(target), buffers), kept, (online, target))
-    return pairing, [pair.online for pair in pairs], [pair.target for pair in pairs]
+        pairs += [Pair(name, ours[name], tensor, averaged and _averageable(tensor)) for name, tensor in theirs.items()]
+    return pairs
 
 
-def _pair_sequences(online: list[Tensor], target: list[Tensor], buffers: Buffers) -> Matched:
+def _sequence_pairs(online: list[Tensor], target: list[Tensor], buffers: Buffers) -> list[Pair]:
     _check_word(buffers)
     for name, tensors in (("online", online), ("target", target)):
         for index, tensor in enumerate(tensors):
@@ -134,15 +153,10 @@ def _pair_sequences(online: list[Tensor], target: list[Tensor], buffers: Buffers
         )
     if not online:
         raise ValueError("online and target hold no tensors (a generator that was used up?); pass lists of tensors")
-    pairs = [
+    return [
         Pair(f"[{index}]", ours, theirs, _averageable(theirs))
         for index, (ours, theirs) in enumerate(zip(online, target, strict=True))
     ]
-    pairing = Pairing(pairs)
-    if _addressed(pairs):
-        key = (*map(id, online), buffers, *map(id, target))
-        _keep(_kept_sequences, key, _Kept(pairing, pairs), {*online, *target})
-    return pairing, online, target
 
 
 def _check_word(buffers: Buffers) -> None:
@@ -221,14 +235,14 @@ def _different_names(kind: str, online: set[str], target: set[str]) -> str:
 def _check(pair: Pair) -> None:
     name, online, target, _ = pair
     for role, tensor in (("online", online), ("target", target)):
-        if is_lazy(tensor):
+        if isinstance(tensor, UninitializedParameter | UninitializedBuffer):
             raise ValueError(f"{role} {name!r} has no shape yet; run a batch through the lazy module first")
         if tensor.layout != torch.strided:
             raise TypeError(f"{role} {name!r} is {tensor.layout}; only dense tensors can be averaged")
     if online.shape != target.shape:
         raise ValueError(
-            f"{name!r} has shape {tuple(online.shape)} in online and {tuple(target.shape)} in target; build target with "
-            f"the same sizes"
+            f"{name!r} has shape {tuple(online.shape)} in online and {tuple(target.shape)} in target; build target "
+            f"with the same sizes"
         )
     if online.device != target.device:
         raise ValueError(
@@ -251,8 +265,8 @@ class _Span(NamedTuple):
     name: str
 
 
-def _addressed(pairs: Iterable[Pair]) -> bool:
-    return all(_has_address(pair.online) and _has_address(pair.target) for pair in pairs)
+def _have_addresses(matched: Matched) -> bool:
+    return all(map(_has_address, matched[1])) and all(map(_has_address, matched[2]))
 
 
 def _has_address(tensor: Tensor) -> bool:
@@ -320,11 +334,11 @@ def _shared(target: str, online: str) -> str:
 class _Kept:
     """A pairing, and the places its tensors had when they were checked."""
 
-    def __init__(self, pairing: Pairing, pairs: Sequence[Pair]) -> None:
-        self.pairing = pairing
+    def __init__(self, matched: Matched) -> None:
+        self.pairing, online, target = matched
         self.owners: list[weakref.ref] = []  # when one of them goes, so does this
-        self._places = [pair.online.data_ptr() for pair in pairs] + [pair.target.data_ptr() for pair in pairs]
-        self._sizes = [pair.online.numel() for pair in pairs]
+        self._places = [tensor.data_ptr() for tensor in online + target]
+        self._sizes = [tensor.numel() for tensor in online]
 
     def unmoved(self, online: list[Tensor], both: list[Tensor]) -> bool:
         """Whether the tensors are where they were: ``module.to`` and ``tensor.data = …`` move them unseen."""
@@ -337,15 +351,14 @@ _place_of, _size_of = Tensor.data_ptr, Tensor.numel
 class _KeptModules(_Kept):
     """A pairing of two modules, their tensors, and what the modules were made of when they were checked."""
 
-    def __init__(self, pairing: Pairing, pairs: Sequence[Pair], watched: list[dict[str, Any]]) -> None:
-        super().__init__(pairing, pairs)
-        self._matched = (pairing, [pair.online for pair in pairs], [pair.target for pair in pairs])
-        self._both = self._matched[1] + self._matched[2]
-        self._watched = watched
-        self._as_they_were = [dict(each) for each in watched]
+    def __init__(self, matched: Matched, made_of: list[dict[str, Any]]) -> None:
+        super().__init__(matched)
+        self.matched = matched
+        self._both = matched[1] + matched[2]
+        self._made_of, self._was_made_of = made_of, [dict(each) for each in made_of]
         singles = [
             (holder, key, tensor)
-            for holder in watched
+            for holder in made_of
             for key, tensor in holder.items()
             if isinstance(tensor, Tensor) and tensor.numel() == 1
         ]
@@ -353,26 +366,26 @@ class _KeptModules(_Kept):
         self._single_keys = [key for _, key, _ in singles]
         self._singles = [tensor for _, _, tensor in singles]
 
-    def current(self) -> Matched | None:
-        """The pairing and the tensors, or None if the modules are no longer what they were."""
+    def holds(self) -> bool:
+        """Whether the modules are still made of what they were, and all of it where it was."""
         try:
             # Dicts compare their values by identity first, which takes a microsecond for two whole networks. Where a
             # tensor was replaced, its == is asked next: that raises, except for single numbers, hence the second line.
-            same = self._watched == self._as_they_were and all(
+            same = self._made_of == self._was_made_of and all(
                 map(is_, map(getitem, self._single_in, self._single_keys), self._singles)
             )
         except RuntimeError:
-            return None
-        return self._matched if same and self.unmoved(self._matched[1], self._both) else None
+            return False
+        return same and self.unmoved(self.matched[1], self._both)
 
 
-def _watched(module: nn.Module) -> Iterator[dict[str, Any]]:
+def _made_of(module: nn.Module) -> Iterator[dict[str, Any]]:
     """The dicts in which a module and all modules below hold what they are made of, wrappers included."""
     for layer in _layers(module):
         yield from (layer._parameters, layer._buffers, layer._modules)
     for child in layer._modules.values():
         if child is not None:
-            yield from _watched(child)
+            yield from _made_of(child)
 
 
 _MOST = 64  # pairings kept at a time; the oldest makes room

@@ -1,38 +1,85 @@
-"""Schedules of tau: callables of the update count k = 1, 2, …"""
+"""Schedules: tau as a function of the update count k = 1, 2, 3, …
+
+Any callable of the count that returns a weight in [0, 1] will do where a schedule is asked for. These can be pickled.
+"""
 
 from __future__ import annotations
 
 import math
+import numbers
 from collections.abc import Callable
 from functools import partial
 
-from companion.averaging.conventions import unit_interval
+from companion.averaging.conventions import Number, unit_interval
 
 Schedule = Callable[[int], float]
+
+
+def constant(tau: Number) -> Schedule:
+    """The same weight at every update.
+
+    Raises:
+        TypeError: ``tau`` is not a number.
+        ValueError: ``tau`` lies outside [0, 1], or is NaN.
+    """
+    return partial(_constant, tau=unit_interval(tau))
+
+
+def cosine(tau: Number, total: int) -> Schedule:
+    """From ``tau`` down to 0 along half a cosine: ``tau·(1 + cos(π·k/total))/2``, and 0 from ``k = total`` on.
+
+    The decay ``1 − tau`` goes up to 1, as BYOL and DINO have it, and the target comes to rest.
+
+    Args:
+        tau: The weight of the new value at the start, in [0, 1].
+        total: Updates until the weight is 0, at least 1.
+
+    Raises:
+        TypeError: ``tau`` is not a number, or ``total`` not an integer.
+        ValueError: ``tau`` lies outside [0, 1] or is NaN, or ``total`` is below 1.
+
+    Source: Grill et al., "Bootstrap Your Own Latent" (arXiv:2006.07733), section 3.2.
+    """
+    if isinstance(total, bool) or not isinstance(total, numbers.Integral):
+        raise TypeError(f"total = {total!r} is a {type(total).__name__}; pass a whole number of updates")
+    if total < 1:
+        raise ValueError(f"total = {total} is not a length; pass 1 update or more")
+    return partial(_cosine, tau=unit_interval(tau), total=int(total))
+
+
+def warmup(tau: Number, *, gamma: Number = 1.0, power: Number = 1.0) -> Schedule:
+    """From 1 down to ``tau`` as an inverse power of the count: ``max(tau, (1 + k/gamma)^−power)``.
+
+    With the values given, ``1/(1 + k)``, the average is the plain mean of all networks so far, the start included,
+    until that is slower than ``tau``. timm, diffusers and ema-pytorch warm up their EMA so, with ``power`` 2/3.
+
+    Args:
+        tau: The weight to settle at, in [0, 1].
+        gamma: Updates that pass before the weight falls in earnest, above 0.
+        power: How fast it falls, above 0.
+
+    Raises:
+        TypeError: An argument is not a number.
+        ValueError: ``tau`` lies outside [0, 1] or is NaN, or ``gamma`` or ``power`` is not above 0.
+    """
+    return partial(_warmup, tau=unit_interval(tau), gamma=_positive(gamma, "gamma"), power=_positive(power, "power"))
 
 
 def _constant(count: int, tau: float) -> float:
     return tau
 
 
-def constant(tau: float) -> Schedule:
-    """The same tau at every update."""
-    return partial(_constant, tau=unit_interval(tau))
-
-
 def _cosine(count: int, tau: float, total: int) -> float:
-    return 0.5 * tau * (1.0 + math.cos(math.pi * min(count, total) / total))
-
-
-def cosine(tau: float, total: int) -> Schedule:
-    """BYOL's schedule: from tau down to 0 over ``total`` updates, along half a cosine."""
-    return partial(_cosine, tau=unit_interval(tau), total=total)
+    return 0.0 if count >= total else tau * 0.5 * (1.0 + math.cos(math.pi * count / total))
 
 
 def _warmup(count: int, tau: float, gamma: float, power: float) -> float:
     return max(tau, (1.0 + count / gamma) ** -power)
 
 
-def warmup(tau: float, *, gamma: float = 1.0, power: float = 1.0) -> Schedule:
-    """Start as a running mean and settle into an EMA: ``max(tau, (1 + k/gamma)^−power)``."""
-    return partial(_warmup, tau=unit_interval(tau), gamma=gamma, power=power)
+def _positive(value: object, name: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise TypeError(f"{name} = {value!r} is a {type(value).__name__}; pass a number above 0")
+    if not 0.0 < float(value) < math.inf:
+        raise ValueError(f"{name} = {value!r} is not a finite number above 0")
+    return float(value)

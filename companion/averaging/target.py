@@ -1,53 +1,232 @@
-"""The slow copy of a network."""
+"""The slow copy of a network, with its clock."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
-from typing import Any
+import numbers
+from collections.abc import Callable, Mapping
+from typing import Any, get_args
 
+import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
+from companion.averaging.conventions import Number, unit_interval
+from companion.averaging.pairing import Buffers, low_precision, unwrapped
 from companion.averaging.schedules import Schedule
-from companion.averaging.updates import Buffers, hard_update, soft_update
+from companion.averaging.updates import hard_update, soft_update
 
 
 class TargetNetwork(nn.Module):
-    """A frozen, slowly moving copy of a network."""
+    """A frozen copy of a network that follows it slowly: call `update` after each step of the optimizer.
+
+    The copy starts out equal to the online network, takes no gradients and stays in eval mode, also when a module that
+    holds it is put into train mode. Calling the target network runs the copy, which is ``module``.
+
+    In bf16 and fp16 the small steps of an average are lost to rounding. For a network with such parameters there is
+    besides the copy an ``average``, the same module in fp32: the average is taken there, and the copy is it, rounded.
+    Casting the target network leaves the average in fp32. Without low precision ``average`` is None.
+
+    ``state_dict`` holds the copy, the average and ``count``, and with it the position in a schedule, so that k updates,
+    saving, loading and m updates give bit for bit what k + m updates give. ``tau``, ``every`` and ``buffers`` are
+    settings, not state: build the target network with them again before loading.
+
+    The clock is a Python number. Inside a captured CUDA graph it would not tick: capture `soft_update` there.
+
+    Args:
+        online: The network to follow.
+        tau: The weight of the online network, in [0, 1]; or a tensor of shape ``(member,)``; or a schedule, a callable
+            that takes the number k = 1, 2, … of the update and returns one of the two.
+        every: The target moves at updates ``every``, ``2·every``, …, counted in calls of `update`.
+        buffers: What becomes of floating-point buffers: ``"copy"``, ``"average"`` or ``"keep"``, as in `soft_update`.
+        factory: Builds the copy, as in ``factory=lambda: Critic(17, 6)``, for a network that cannot be deep-copied. It
+            is then set to the online network's values.
+
+    Attributes:
+        module: The copy.
+        average: The fp32 average behind a low-precision copy, or None.
+        count: How many times `update` was called.
+
+    Raises:
+        TypeError: An argument is of the wrong kind, or ``online`` cannot be deep-copied and there is no ``factory``.
+        ValueError: An argument is out of range, or what ``factory`` builds does not match ``online``.
+
+    Source: Mnih et al., "Human-level control through deep reinforcement learning", Nature 518 (2015), Algorithm 1, for
+    ``tau=1`` and a period; Lillicrap et al. (arXiv:1509.02971), Algorithm 1, for ``every=1`` and a small ``tau``.
+    """
+
+    module: nn.Module
+    average: nn.Module | None
+    tau: float | Tensor | Schedule
+    every: int
+    buffer_rule: Buffers
+    count: int
 
     def __init__(
         self,
         online: nn.Module,
         *,
-        tau: float | Tensor | Schedule = 0.005,
+        tau: Number | Float[Tensor, " member"] | Schedule = 0.005,
         every: int = 1,
         buffers: Buffers = "copy",
         factory: Callable[[], nn.Module] | None = None,
     ) -> None:
         super().__init__()
-        self.tau, self.every, self.buffers_rule, self.count = tau, every, buffers, 0
-        self.module = copy.deepcopy(online) if factory is None else factory()
-        self.reset(online)
-        self.module.requires_grad_(False)
+        _check_module(online)
+        if isinstance(every, bool) or not isinstance(every, numbers.Integral):
+            raise TypeError(f"every = {every!r} is a {type(every).__name__}; pass a whole number of updates")
+        if every < 1:
+            raise ValueError(f"every = {every} is not a period; pass 1 update or more")
+        if buffers not in get_args(Buffers):
+            raise ValueError(f'buffers = {buffers!r} is not known; use "copy", "average" or "keep"')
+        self.every, self.buffer_rule, self.count = int(every), buffers, 0
+        if isinstance(tau, Tensor):
+            self.register_buffer("tau", tau.detach().clone(), persistent=False)
+        else:
+            self.tau = tau if callable(tau) else unit_interval(tau)
+        self.module = _built_by(factory) if factory is not None else _deep_copy(online)
+        self.module.zero_grad()  # a deep copy takes gradients along
+        hard_update(online, self.module)
+        self.average = None
+        if any(low_precision(tensor.dtype) for tensor in self.module.parameters()):
+            self.average = copy.deepcopy(self.module)._apply(lambda tensor: _at_least_fp32(tensor, tensor))
+        self.requires_grad_(False)
         self.eval()
 
     def update(self, online: nn.Module) -> None:
-        self.count += 1
-        if self.count % self.every == 0:
-            tau = self.tau(self.count) if callable(self.tau) and not isinstance(self.tau, Tensor) else self.tau
-            soft_update(online, self.module, tau, buffers=self.buffers_rule)
+        """Count one update, and at every ``every``-th move the copy towards ``online`` by ``tau``.
+
+        Call it once after each step of the optimizer: not once a micro-batch, and not while evaluating.
+
+        Raises:
+            TypeError: ``online`` is not a module.
+            ValueError: ``online`` does not match the copy, or a schedule returned a weight that `soft_update` refuses.
+        """
+        _check_module(online)
+        count = self.count + 1
+        if count % self.every == 0:
+            tau = self.tau(count) if callable(self.tau) and not isinstance(self.tau, Tensor) else self.tau
+            if self.average is None:
+                soft_update(online, self.module, tau, buffers=self.buffer_rule)
+            else:
+                soft_update(online, self.average, tau, buffers=self.buffer_rule)
+                soft_update(self.average, self.module, 1.0, buffers=self.buffer_rule)
+        self.count = count
 
     def reset(self, online: nn.Module) -> None:
+        """Copy the online network, parameters and buffers, and leave the clock as it is (a periodic EMA reset).
+
+        Raises:
+            TypeError: ``online`` is not a module.
+            ValueError: ``online`` does not match the copy.
+        """
+        _check_module(online)
         hard_update(online, self.module)
+        if self.average is not None:
+            hard_update(online, self.average)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """What the copy returns."""
         return self.module(*args, **kwargs)
 
     def train(self, mode: bool = True) -> TargetNetwork:
+        """Stay in eval mode, whatever the mode of the module that holds this one."""
         return super().train(False)
 
+    def requires_grad_(self, requires_grad: bool = True) -> TargetNetwork:
+        """Stay frozen."""
+        return super().requires_grad_(False)
+
+    def extra_repr(self) -> str:
+        shown = {float: str(self.tau), Tensor: "a tensor"}.get(type(self.tau), "a schedule")
+        return f"tau={shown}, every={self.every}, buffers={self.buffer_rule!r}, count={self.count}"
+
     def get_extra_state(self) -> dict[str, int]:
+        """The position of the clock, for ``state_dict``."""
         return {"count": self.count}
 
-    def set_extra_state(self, state: dict[str, int]) -> None:
-        self.count = state["count"]
+    def set_extra_state(self, state: object) -> None:
+        """Set the clock, for ``load_state_dict``."""
+        self.count = _count_in(state)
+
+    def _load_from_state_dict(
+        self,
+        state_dict: Mapping[str, Any],
+        prefix: str,
+        local_metadata: Any,
+        strict: bool,
+        missing_keys: list[str],
+        unexpected_keys: list[str],
+        error_msgs: list[str],
+    ) -> None:
+        # torch copies what fits and reports the rest afterwards. A half-loaded target is a silent bug: look first.
+        found = {key.removeprefix(prefix): value for key, value in state_dict.items() if key.startswith(prefix)}
+        expected = self.state_dict()
+        if strict and found.keys() != expected.keys():
+            raise ValueError(
+                f"state_dict does not fit this TargetNetwork: it lacks {sorted(expected.keys() - found.keys())[:3]} "
+                f"and has {sorted(found.keys() - expected.keys())[:3]} in addition; load one that was saved by a "
+                f"TargetNetwork of the same network and precision"
+            )
+        for key in found.keys() & expected.keys() - {"_extra_state"}:
+            if not isinstance(found[key], Tensor) or found[key].shape != expected[key].shape:
+                shape = tuple(found[key].shape) if isinstance(found[key], Tensor) else type(found[key]).__name__
+                raise ValueError(f"state_dict[{prefix + key!r}] is {shape}, expected {tuple(expected[key].shape)}")
+        if "_extra_state" in found:
+            _count_in(found["_extra_state"])
+        super()._load_from_state_dict(
+            state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
+        )
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> TargetNetwork:
+        # What .to(), .half() and .cuda() call. The copy is cast and moved, what the average is made of only moved.
+        if self.average is None and low_precision(fn(torch.zeros(1)).dtype):
+            self.average = copy.deepcopy(self.module)
+
+        def keep_precision(tensor: Tensor) -> Tensor:
+            return _at_least_fp32(fn(tensor), tensor)
+
+        self.module._apply(fn, recurse)
+        if self.average is not None:
+            self.average._apply(keep_precision, recurse)
+        if isinstance(self.tau, Tensor):
+            self.tau = keep_precision(self.tau)
+        return self
+
+
+def _check_module(online: object) -> None:
+    if not isinstance(online, nn.Module):
+        raise TypeError(f"online is a {type(online).__name__}; pass the network, an nn.Module")
+
+
+def _deep_copy(online: nn.Module) -> nn.Module:
+    try:
+        return copy.deepcopy(unwrapped(online))
+    except Exception as error:
+        raise TypeError(
+            f"online, a {type(online).__name__}, cannot be deep-copied ({error}); pass factory=, a function that "
+            f"builds the network anew"
+        ) from error
+
+
+def _built_by(factory: Callable[[], nn.Module]) -> nn.Module:
+    if not callable(factory):
+        raise TypeError(f"factory is a {type(factory).__name__}; pass a function that builds the network")
+    module = factory()
+    if not isinstance(module, nn.Module):
+        raise TypeError(f"factory returned a {type(module).__name__}; it must build the network, an nn.Module")
+    return module
+
+
+def _at_least_fp32(tensor: Tensor, origin: Tensor) -> Tensor:
+    """``tensor``, or if that is narrower than fp32, ``origin`` in fp32 or its own wider dtype on the same device."""
+    if not low_precision(tensor.dtype):
+        return tensor
+    return origin.to(tensor.device, torch.promote_types(origin.dtype, torch.float32))
+
+
+def _count_in(state: object) -> int:
+    count = state.get("count") if isinstance(state, Mapping) else None
+    if isinstance(count, bool) or not isinstance(count, int) or count < 0:
+        raise ValueError(f'state_dict["_extra_state"] is {state!r}; expected {{"count": updates so far}}')
+    return count

@@ -6,14 +6,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from companion.averaging.conventions import unit_interval
+from companion.averaging.conventions import Number, unit_interval
 from companion.averaging.pairing import PLAIN, Buffers, Group, Network, paired
 
 
 def soft_update(
     online: Network,
     target: Network,
-    tau: float | Float[Tensor, ""] | Float[Tensor, " member"] = 0.005,
+    tau: Number | Float[Tensor, ""] | Float[Tensor, " member"] = 0.005,
     *,
     buffers: Buffers = "copy",
 ) -> None:
@@ -71,12 +71,14 @@ def hard_update(online: Network, target: Network) -> None:
 
 
 def _move(online: Network, target: Network, tau: float | Tensor, buffers: Buffers) -> None:
-    pairing, ours, theirs = paired(online, target, buffers)
+    tracing = torch.compiler.is_compiling()
+    pairing, ours, theirs = paired(online, target, buffers, keep=not tracing)
     averaged, copied = pairing.averaged, pairing.copied
     if type(tau) is float and tau in (0.0, 1.0):  # without arithmetic, in which 0·∞ would be NaN
         averaged, copied = [], (averaged + copied if tau else copied)
     weights = [_weights(group, tau) for group in averaged]
-    with torch._C._InferenceMode(True):  # what torch.inference_mode() enters, without its half microsecond
+    # The second is what torch.inference_mode() enters, without its half microsecond; a compiler knows only the first.
+    with torch.no_grad() if tracing else torch._C._InferenceMode(True):
         for group, weight in zip(averaged, weights, strict=True):
             towards, average = group.of(ours), group.of(theirs)
             if not group.one_dtype:
@@ -113,8 +115,8 @@ def _weights(group: Group, tau: float | Tensor) -> float | list[Tensor]:
         _refuse_standstill(group, tau)
     if not group.one_dtype and torch.promote_types(group.source, group.dtype) != group.dtype:
         raise ValueError(
-            f"target {group.names[0]!r} is {group.dtype}, which cannot hold an average of online's {group.source}; keep "
-            f"target in {group.source}, or copy with tau=1"
+            f"target {group.names[0]!r} is {group.dtype}, which cannot hold an average of online's {group.source}; "
+            f"keep target in {group.source}, or copy with tau=1"
         )
     if type(tau) is float or not isinstance(tau, Tensor):
         return tau
@@ -126,8 +128,8 @@ def _weights(group: Group, tau: float | Tensor) -> float | list[Tensor]:
     for name, shape in zip(group.names, group.shapes, strict=True):
         if len(shape) == 0 or shape[0] != tau.shape[0]:
             raise ValueError(
-                f"tau has {tau.shape[0]} members, but {name!r}, of shape {tuple(shape)}, does not lead with a member axis "
-                f"of that length; pass one number, or networks with a member axis"
+                f"tau has {tau.shape[0]} members, but {name!r}, of shape {tuple(shape)}, does not lead with a member "
+                f"axis of that length; pass one number, or networks with a member axis"
             )
     return [tau.view(-1, *[1] * (len(shape) - 1)) for shape in group.shapes]
 
@@ -135,12 +137,12 @@ def _weights(group: Group, tau: float | Tensor) -> float | list[Tensor]:
 def _refuse_standstill(group: Group, tau: float | Tensor) -> None:
     # A step of tau·gap that is below half the spacing of the format rounds to nothing. With tau ≥ 1/2 that leaves a gap
     # of one spacing at most, the format's own resolution; with less, one of up to 1/(2·tau) spacings.
-    if isinstance(tau, Tensor):
-        arrives = _readable(tau) and bool(((tau == 0.0) | (tau >= 0.5)).all())
+    if not isinstance(tau, Tensor):
+        arrives, shown = tau >= 0.5, f"{tau:g}"
     else:
-        arrives = tau >= 0.5
+        arrives, shown = _readable(tau) and bool(((tau == 0.0) | (tau >= 0.5)).all()), "a tensor"
     if not arrives:
         raise ValueError(
-            f"target {group.names[0]!r} is {group.dtype}, in which steps of tau = {'a tensor' if isinstance(tau, Tensor) else tau} "
-            f"round to nothing before it reaches online; use TargetNetwork(online, tau=…), which averages in fp32"
+            f"target {group.names[0]!r} is {group.dtype}, in which steps of tau = {shown} round to nothing before it "
+            f"reaches online; use TargetNetwork(online, tau=…), which averages in fp32"
         )
