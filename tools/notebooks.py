@@ -5,8 +5,8 @@
     python tools/notebooks.py dqn         # those whose name contains "dqn"
 
 A notebook is run again when its text, the package, the lock or the budget changed. It runs in an environment that
-holds the built wheel and the dependencies, not the checkout, from a folder that is not the checkout's root: what
-works here works for a reader who installed the package. The executed copy and what it cost land in
+holds the built wheel and the dependencies, not the checkout, from a folder outside the checkout: what works here
+works for a reader who installed the package. The executed copy and what it cost land in
 ``_build/executed``; a notebook that fails, or prints to stderr, leaves nothing there.
 """
 
@@ -20,6 +20,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tempfile
 import time
 import venv
 from pathlib import Path
@@ -99,26 +100,27 @@ def build_reader(package: str) -> Path:
 
 def execute(notebook: Path, python: Path, package: str) -> bool:
     """Run one notebook; True when it passed. Its time and peak memory are those of the whole process tree."""
-    copy = EXECUTED / notebook.name
-    cost_file(notebook).unlink(missing_ok=True)
-    shutil.copyfile(notebook, copy)
-    options = ["--nbmake", f"--nbmake-timeout={SECONDS_A_CELL}", "--overwrite", "-p", "no:cacheprovider", "-q"]
-    # The kernel is this environment's, whatever kernels the user has installed elsewhere.
-    quiet = {"COMPANION_PROGRESS": "0", "PYDEVD_DISABLE_FILE_VALIDATION": "1", "JUPYTER_PREFER_ENV_PATH": "1"}
-    command = [str(python), "-m", "pytest", *options, "--rootdir", str(EXECUTED), "-c", os.devnull, str(copy)]
-    start = time.monotonic()
-    process = subprocess.Popen(command, cwd=EXECUTED, env=os.environ | quiet)
-    seconds, memory = wait(process, start)
-    if process.returncode:
-        copy.unlink(missing_ok=True)
-        return False
-    if noise := stderr_of(copy):
-        print(f"{notebook.name}: a cell prints to stderr, which would stand in the page:\n{noise}")
-        copy.unlink()
-        return False
+    kept, record = EXECUTED / notebook.name, cost_file(notebook)
+    record.unlink(missing_ok=True)
+    kept.unlink(missing_ok=True)
+    with tempfile.TemporaryDirectory() as elsewhere:  # a folder of its own, far from the checkout
+        copy = Path(elsewhere, notebook.name)
+        shutil.copyfile(notebook, copy)
+        options = ["--nbmake", f"--nbmake-timeout={SECONDS_A_CELL}", "--overwrite", "-p", "no:cacheprovider", "-q"]
+        # The kernel is this environment's, whatever kernels the user has installed elsewhere.
+        quiet = {"COMPANION_PROGRESS": "0", "PYDEVD_DISABLE_FILE_VALIDATION": "1", "JUPYTER_PREFER_ENV_PATH": "1"}
+        start = time.monotonic()
+        process = subprocess.Popen([python, "-m", "pytest", *options, copy], cwd=elsewhere, env=os.environ | quiet)
+        seconds, memory = wait(process, start)
+        if process.returncode:
+            return False
+        if noise := stderr_of(copy):
+            print(f"{notebook.name}: a cell prints to stderr, which would stand in the page:\n{noise}")
+            return False
+        shutil.move(copy, kept)
     environment = {"seconds": round(seconds), "memory_mb": round(memory), "budget": budget(), "device": device()}
-    cost_file(notebook).write_text(json.dumps({"key": key(notebook, package), **environment}, indent=1))
-    print(f"{notebook.name}: {seconds:.0f} s, {memory:.0f} MB at most")
+    record.write_text(json.dumps({"key": key(notebook, package), **environment}, indent=1))
+    print(f"{notebook.name}: {seconds:.0f} s, {memory:.0f} MB at most", flush=True)
     return True
 
 
