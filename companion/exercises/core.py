@@ -25,6 +25,9 @@ from companion.study.pages import say, send
 
 Check = Callable[[Any], None]
 
+READING_ORDER = ["iterates", "ema", "bootstrapping", "dqn"]
+"""The order in which the topics are shown; a topic that is not named comes after these."""
+
 
 class Hint(Exception):  # noqa: N818 - not an error of the program but a word to the reader
     """What is not right yet in an answer, and a nudge in the right direction."""
@@ -181,7 +184,12 @@ def progress() -> None:
     lines = []
     for topic, exercises in topics().items():
         done = sum(exercise.name in passed for exercise in exercises)
-        lines += [f"**{topic}**: {done} of {len(exercises)}", "", "| | exercise | title | | minutes |", "|-|-|-|-|-|"]
+        lines += [
+            f"**{topic}**: {done} of {len(exercises)}",
+            "",
+            "| passed | exercise | title | difficulty | minutes |",
+            "|-|-|-|-|-|",
+        ]
         for exercise in exercises:
             mark = f"✓ {passed[exercise.name]}" if exercise.name in passed else ""
             lines.append(
@@ -211,15 +219,14 @@ def topics() -> dict[str, list[Exercise]]:
     package = importlib.import_module("companion.exercises")
     found: dict[str, list[Exercise]] = {}
     names: set[str] = set()
-    for module in pkgutil.iter_modules(package.__path__):
-        if module.name == "core":
-            continue
-        topic = importlib.import_module(f"companion.exercises.{module.name}")
+    modules = {module.name for module in pkgutil.iter_modules(package.__path__)} - {"core"}
+    for name in [*READING_ORDER, *sorted(modules - set(READING_ORDER))]:
+        topic = importlib.import_module(f"companion.exercises.{name}")
         for exercise in topic.EXERCISES:
             if exercise.name in names:
-                raise ValueError(f"exercise name {exercise.name!r} is taken twice; rename one in {module.name}.py")
+                raise ValueError(f"exercise name {exercise.name!r} is taken twice; rename one in {name}.py")
             names.add(exercise.name)
-        title = (topic.__doc__ or module.name).strip().splitlines()[0].rstrip(".")
+        title = (topic.__doc__ or name).strip().splitlines()[0].rstrip(".")
         found[title] = list(topic.EXERCISES)
     return found
 

@@ -367,3 +367,15 @@ def test_in_a_real_notebook_stubs_are_seen_and_the_cells_line_is_named(tmp_path,
     assert passed.startswith("**Double it**: passed.\n\n- ✓ it doubles\n\n`companion.solution('double')`")
     assert source == '```python\ndef double(x):\n    """Twice x."""\n    return 2 * x\n```\n\nWhy.'
     assert json.loads((tmp_path / "slow-copy" / "progress.json").read_text()).keys() == {"double"}
+
+
+def test_the_books_topics_come_in_the_order_they_are_read_each_with_its_exercises(monkeypatch, capsys):
+    monkeypatch.undo()
+    core.topics.cache_clear()
+    topics = core.topics()
+    assert len(topics) >= 4
+    assert next(iter(topics)).lower().startswith("averaging the iterates")
+    names = [exercise.name for exercises in topics.values() for exercise in exercises]
+    assert len(set(names)) == len(names)
+    for topic, exercises in topics.items():
+        assert len(exercises) >= 3, f"{topic}: at least three exercises a chapter"
