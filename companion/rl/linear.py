@@ -64,8 +64,8 @@ class LinearTD:
         if not 0 <= self.gamma <= 1:
             raise ValueError(f"gamma={self.gamma} is not a discount; it lies between 0 and 1")
 
-    def __getitem__(self, index: int) -> "LinearTD":
-        """Problem number `index` of a stack."""
+    def __getitem__(self, index: int | Int[np.ndarray, "chosen"]) -> "LinearTD":
+        """Problem number `index` of a stack, or the stack of several."""
         return LinearTD(
             self.features[index], self.transitions[index], self.rewards[index], self.weights[index], self.gamma
         )
