@@ -329,7 +329,7 @@ EXERCISES = [
         why="Blocks of 1, 2, 4, 8, … iterates. The mean of the last full block and of the one being filled, each "
         "weighted by its length, covers just over half of the iterates when a block has just been filled, and comes "
         "near to three quarters before the next is. Two arrays and three counts, and no horizon to be known "
-        "beforehand.",
+        "beforehand. `TailAverage(fraction=0.5)` keeps the same two means in another way.",
         checks=[_sums_to_one, _plain_mean_of_a_tail, _right_length, _small_memory, _keeps_no_reference],
     ),
 ]
