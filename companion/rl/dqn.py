@@ -34,8 +34,8 @@ from torch import Tensor
 
 from companion.averaging import soft_update
 from companion.population import MLP, Adam, flatten
+from companion.population.settings import setting
 from companion.rl.replay import Batch
-from companion.rl.settings import setting
 
 __all__ = ["DQN", "Agents"]
 

@@ -18,11 +18,11 @@ from tqdm import tqdm
 
 import companion
 from companion.population import Grid, Noise, Streams
+from companion.population.settings import check, nearest, shape_settings
 from companion.rl import environments
 from companion.rl.dqn import DQN, Agents
 from companion.rl.environments import Environment
 from companion.rl.replay import Replay
-from companion.rl.settings import check, nearest, shape_settings
 
 __all__ = ["Loop", "evaluate", "train"]
 

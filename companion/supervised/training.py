@@ -22,7 +22,7 @@ import companion
 from companion.averaging import soft_update
 from companion.population import MLP, Grid, Streams, flatten
 from companion.population.networks import flatten_gradients
-from companion.rl.settings import check, nearest, setting, shape_settings
+from companion.population.settings import check, nearest, setting, shape_settings
 from companion.supervised.data import DATASETS, Split, split
 
 __all__ = ["Classifiers", "Settings", "train", "weight_of_new"]

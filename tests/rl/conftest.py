@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from companion.population import Grid
+from companion.population.settings import check, shape_settings
 from companion.rl.dqn import DQN, Agents
 from companion.rl.environments import Environment, make
-from companion.rl.settings import check, shape_settings
 from companion.rl.training import Loop, settings_of
 
 
