@@ -101,8 +101,8 @@ def test_address_changes_everywhere(tmp_path: Path) -> None:
     new = "https://github.com/somebody-else/another-name"
     subprocess.run([sys.executable, clone / "tools" / "address.py", new], check=True, capture_output=True)
     old = ADDRESS.removeprefix("https://github.com/")
-    left = subprocess.run(["git", "grep", "-l", "-F", old], cwd=clone, capture_output=True, text=True).stdout
-    assert left == ""
+    for form in (old, old.replace("/", ".github.io/")):
+        assert subprocess.run(["git", "grep", "-l", "-F", form], cwd=clone, capture_output=True, text=True).stdout == ""
     assert yaml.safe_load((clone / "_config.yml").read_text())["repository"]["url"] == new
     for notebook in (clone / "notebooks").glob("*.ipynb"):
         assert f"git+{new}" in notebook.read_text()
@@ -118,4 +118,4 @@ def test_a_wrong_address_changes_nothing(bad: str) -> None:
 
 
 def test_the_lock_names_no_host() -> None:
-    assert not re.search(r"https?://|--index|--find-links|\+cpu|file:", (ROOT / "requirements.txt").read_text())
+    assert not re.search(r"https?://|--index|--find-links|\+cpu|file:/", (ROOT / "requirements.txt").read_text())

@@ -20,12 +20,20 @@ def current() -> str:
     return str(yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]["url"])
 
 
+def names(address: str) -> tuple[str, str]:
+    """What stands in the files: the repository, and the site that GitHub Pages serves for it."""
+    owner, repository = address.removeprefix("https://github.com/").split("/")
+    return f"{owner}/{repository}", f"{owner}.github.io/{repository}"
+
+
 def change(new: str) -> list[str]:
     """Replace the current address by ``new`` in every tracked text file; return the files that changed."""
     if not re.fullmatch(r"https://github\.com/[\w.-]+/[\w-]+", new):
         raise SystemExit(f"URL={new!r} is not a repository's address; give one like https://github.com/you/slow-copy")
-    old = current().removeprefix("https://github.com/")
-    pattern = re.compile(rf"(?<![\w.-]){re.escape(old)}(?![\w-])")
+    forms = [
+        (re.compile(rf"(?<![\w.-]){re.escape(a)}(?![\w-])"), b)
+        for a, b in zip(names(current()), names(new), strict=True)
+    ]
     tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, check=True, capture_output=True, text=True).stdout.split(
         "\n"
     )
@@ -35,7 +43,9 @@ def change(new: str) -> list[str]:
             text = (ROOT / name).read_text(encoding="utf-8")
         except (UnicodeDecodeError, FileNotFoundError):
             continue  # a picture or a recording; or a file removed and not yet committed
-        renamed = pattern.sub(new.removeprefix("https://github.com/"), text)
+        renamed = text
+        for pattern, name in forms:
+            renamed = pattern.sub(name, renamed)
         if renamed != text:
             (ROOT / name).write_text(renamed, encoding="utf-8")
             changed.append(name)

@@ -19,14 +19,7 @@ from notebooks import ROOT, slug
 
 matplotlib.use("Agg")
 
-TYPICAL = {
-    "TD3 and SAC (tau 0.005)": {"tau": 0.005},
-    "DDPG (tau 0.001)": {"tau": 0.001},
-    "MoCo (decay 0.999)": {"decay": 0.999},
-    "BYOL at its start (decay 0.996)": {"decay": 0.996},
-    "diffusion models (decay 0.9999)": {"decay": 0.9999},
-    "a copy every 1,000 updates (period 1000)": {"period": 1000},
-}
+TAUS = [1.0, 0.1, 0.05, 0.01, 0.005, 0.004, 0.001, 0.0001]  # 0.005: TD3 and SAC; 0.004: BYOL; 0.001: DDPG, MoCo
 
 
 def tau_map() -> str:
@@ -62,12 +55,13 @@ def raw(html: str) -> str:
 
 
 def decoder() -> str:
-    """One table for each amount of averaging that a paper made typical."""
-    parts = [
-        f"### {name[0].upper() + name[1:]}\n\n{companion.convert(**given)._repr_markdown_()}\n"
-        for name, given in TYPICAL.items()
-    ]
-    return "\n".join(parts)
+    """One amount of averaging a row, in every measure of it."""
+    columns = ["tau", "decay", "window", "half_life", "mean_lag", "variance_ratio", "period"]
+    rows = [f"| {' | '.join(name.replace('_', ' ') for name in columns)} |", "|" + "---:|" * len(columns)]
+    for tau in TAUS:
+        amount = companion.convert(tau=tau)
+        rows.append(f"| {' | '.join(f'{getattr(amount, name):.5g}' for name in columns)} |")
+    return "\n".join(rows) + "\n"
 
 
 def costs() -> str:
@@ -76,7 +70,7 @@ def costs() -> str:
     for notebook in sorted((ROOT / "notebooks").glob("*.ipynb")):
         title = nbformat.read(notebook, as_version=4).cells[0].source.splitlines()[0].lstrip("# ")
         for budget, cost in sorted(kept().get(slug(notebook), {}).items(), reverse=True):
-            cells = [f"[{title}](/notebooks/{notebook.name})", budget, f"{float(cost['seconds']) / 60:.1f} min"]
+            cells = [f"[{title}](../notebooks/{notebook.name})", budget, f"{float(cost['seconds']) / 60:.1f} min"]
             cells += [f"{float(cost['memory_mb']):,.0f} MB", str(cost["device"]), str(cost["date"])]
             rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(rows) + "\n"

@@ -4,7 +4,7 @@ It knows labelled results (``xarray``) and no algorithm.
 """
 
 from companion.study.budgets import Budget, budget
-from companion.study.figures import animate, show
+from companion.study.figures import animate, figure_html, show
 from companion.study.looks import ONLINE, TARGET, looks, style
 from companion.study.pages import say
 from companion.study.plots import across, curves
@@ -20,6 +20,7 @@ __all__ = [
     "animate",
     "budget",
     "curves",
+    "figure_html",
     "interval",
     "iqm",
     "looks",

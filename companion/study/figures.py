@@ -43,13 +43,16 @@ def show(fig: Figure, alt: str, caption: str = "") -> None:
     Raises:
         ValueError: ``alt`` is empty.
     """
-    _check(alt)
-    buffer = io.BytesIO()
-    fig.savefig(buffer, format="png", dpi=STILL_DPI, bbox_inches="tight", pad_inches=0.05)
-    picture = Image.open(buffer).convert("RGB")
-    plt.close(fig)
-    img = _IMG.format(src=_uri(_png(picture), "png"), alt=_escape(alt), width=_width(picture, STILL_DPI))
-    _display(img, alt, caption)
+    _send(_still_picture(fig, alt), alt, caption)
+
+
+def figure_html(fig: Figure, alt: str, caption: str = "") -> str:
+    """``fig`` as the HTML that :func:`show` puts into the page; for pages that no notebook makes.
+
+    Raises:
+        ValueError: ``alt`` is empty.
+    """
+    return _html(_still_picture(fig, alt), caption)
 
 
 def animate(
@@ -94,7 +97,7 @@ def animate(
         raise ValueError(f"frames is {frames!r}; an animation needs one at least")
     still, width = _uri(_png(pictures[-1]), "png"), _width(pictures[-1], MOVING_DPI)
     img = _IMG.format(src=_uri(_webp(pictures, round(1000 / fps)), "webp"), alt=_escape(alt), width=width)
-    _display(_PICTURE.format(still=still, img=img), alt, caption)
+    _send(_PICTURE.format(still=still, img=img), alt, caption)
 
 
 def _webp(pictures: list[Image.Image], milliseconds: int) -> bytes:
@@ -121,10 +124,24 @@ def _png(picture: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
-def _display(picture: str, alt: str, caption: str) -> None:
-    below = _CAPTION.format(text=_escape(caption)) if caption else ""
+def _still_picture(fig: Figure, alt: str) -> str:
+    """``fig`` as an ``<img>``; closes it."""
+    _check(alt)
+    buffer = io.BytesIO()
+    fig.savefig(buffer, format="png", dpi=STILL_DPI, bbox_inches="tight", pad_inches=0.05)
+    picture = Image.open(buffer).convert("RGB")
+    plt.close(fig)
+    return _IMG.format(src=_uri(_png(picture), "png"), alt=_escape(alt), width=_width(picture, STILL_DPI))
+
+
+def _send(picture: str, alt: str, caption: str) -> None:
     plain = f"[figure: {alt}]" + (f"\n{caption}" if caption else "")
-    send({"text/html": _FIGURE.format(picture=picture, caption=below), "text/plain": plain})
+    send({"text/html": _html(picture, caption), "text/plain": plain})
+
+
+def _html(picture: str, caption: str) -> str:
+    below = _CAPTION.format(text=_escape(caption)) if caption else ""
+    return _FIGURE.format(picture=picture, caption=below)
 
 
 def _check(alt: str) -> None:
