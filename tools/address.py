@@ -44,8 +44,8 @@ def change(new: str) -> list[str]:
         except (UnicodeDecodeError, FileNotFoundError):
             continue  # a picture or a recording; or a file removed and not yet committed
         renamed = text
-        for pattern, name in forms:
-            renamed = pattern.sub(name, renamed)
+        for pattern, replacement in forms:
+            renamed = pattern.sub(replacement, renamed)
         if renamed != text:
             (ROOT / name).write_text(renamed, encoding="utf-8")
             changed.append(name)

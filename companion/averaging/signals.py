@@ -7,7 +7,6 @@ from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float, Shaped
-from scipy.signal import lfilter
 
 from companion.averaging.conventions import Number, unit_interval
 
@@ -71,6 +70,8 @@ def ema(
         )
     before = x[..., 0] if first else _start(0.0 if isinstance(start, str) else start, x.shape[:-1])
     rest = x[..., 1:] if first else x
+    from scipy.signal import lfilter  # here, since it alone would double the time of `import companion`
+
     y, _ = lfilter([tau], [1.0, tau - 1.0], rest, axis=-1, zi=(1.0 - tau) * before[..., None])
     if first:
         y = np.concatenate([before[..., None], y], axis=-1)
