@@ -497,7 +497,7 @@ GOAL = 220.0
 
 
 def settings() -> dict[str, Any]:
-    return {"error_clip": 1e9, "learning_rate": 5e-4, "period": 30, "epsilon_end": 0.15}
+    return {"error_clip": math.inf, "learning_rate": 5e-4, "period": 30, "epsilon_end": 0.15}
 
 
 def _are_settings(answer: Any) -> None:
