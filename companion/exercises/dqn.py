@@ -19,60 +19,67 @@ from companion.population import MLP
 # --- dqn-horizon ------------------------------------------------------------------------------------------------------
 
 
-def horizon_value(updates: int, period: int, gamma: float) -> float:
-    """The largest value that `updates` updates can justify, with a copy every `period` of them."""
-    regressions = math.ceil(updates / period)
-    return (1 - gamma**regressions) / (1 - gamma)
+def updates_needed(share: float, period: int, gamma: float) -> int:
+    regressions = math.ceil(math.log(1 - share) / math.log(gamma))
+    return (regressions - 1) * period + 1
 
 
-def _first_regression(answer: Any) -> None:
-    """Before the first copy, a value is one reward."""
-    for updates in (1, 40, 100):
+def _sees_the_reward(answer: Any) -> None:
+    """The reward itself is there from the first update on."""
+    matches(
+        answer(0.005, 100, 0.99),
+        1,
+        "The first regression learns the reward, 1, which is a share of 0.01 of the whole with γ = 0.99. A share of "
+        "0.005 needs no copy at all: the first update is part of the first regression.",
+    )
+
+
+def _copies_at_every_update(answer: Any) -> None:
+    """With a copy at every update it is the number of regressions."""
+    for share, gamma, regressions in ((0.5, 0.99, 69), (0.9, 0.99, 230), (0.95, 0.9, 29)):
         matches(
-            answer(updates, 100, 0.9),
-            1.0,
-            "Until the first copy the target network is the newborn one, whose values are about 0. The online network "
-            "then learns r + γ·0, which is 1, and that still holds at the update that ends with the copy.",
+            answer(share, 1, gamma),
+            regressions,
+            f"With C = 1 and γ = {gamma}, {regressions} regressions are needed for a share of {share}, for 1 − γⁿ must "
+            "reach it; n is whole.",
         )
 
 
-def _one_more_each(answer: Any) -> None:
-    """Every copy lets one more reward in."""
+def _waits_for_copies(answer: Any) -> None:
+    """Regression n begins right after copy n − 1."""
     matches(
-        answer(101, 100, 0.9),
-        1.9,
-        "After one copy the online network learns r + γ·1. How many regressions has update 101 begun?",
-    )
-    matches(
-        answer(6_000, 1_000, 0.99),
-        (1 - 0.99**6) / 0.01,
-        "With γ = 0.99, the sixth regression learns 1 + γ + … + γ⁵.",
-    )
-    matches(
-        answer(250, 100, 0.5),
-        1.75,
-        "A copy is made or it is not: half a period carries nothing. Count whole regressions.",
+        answer(0.9, 10_000, 0.99),
+        2_290_001,
+        "230 regressions are needed. Before the last of them can begin, how many copies must have been made, and at "
+        "which update was the last of those?",
     )
 
 
-def _no_more_than_all(answer: Any) -> None:
-    """With a copy at every update it nears 1/(1 − γ)."""
-    matches(answer(5_000, 1, 0.99), 100.0, "Thousands of regressions sum the whole series.", rtol=1e-6)
+def _agrees_with_the_formula(answer: Any) -> None:
+    """One update less is too few."""
+    for share, period, gamma in ((0.3, 7, 0.9), (0.77, 250, 0.97), (0.62, 1_000, 0.995)):
+        k = int(answer(share, period, gamma))
+        before, at = (1 - gamma ** math.ceil((k - 1) / period), 1 - gamma ** math.ceil(k / period))
+        expect(
+            before < share <= at,
+            f"For a share of {share} with C = {period} and γ = {gamma} you say {k}. By (4.5) the share after {k - 1} "
+            f"updates is {before:.3f}, and after {k} it is {at:.3f}.",
+        )
 
 
 HORIZON = Exercise(
     name="dqn-horizon",
-    title="Count the copies",
+    title="Long sight takes time",
     difficulty="easy",
-    minutes=5,
-    task="Write `horizon_value(updates, period, gamma)`: the largest value of a start state that so many updates can "
-    "justify, if every reward is 1, every regression is perfect and the first target is 0 everywhere. "
-    "At update k the online network has begun its ⌈k/C⌉-th regression.",
-    expects="a function of (updates, period, gamma) that returns a number",
-    solution=horizon_value,
-    why="Regression $n$ learns $r + \\gamma V_{n-1}$ with $V_0 = 0$, so $V_n = 1 + \\gamma + \\dots + \\gamma^{n-1} = "
-    "(1 - \\gamma^n)/(1 - \\gamma)$. Whatever the network says above that was not in its data: it is overestimation.",
-    checks=[_first_regression, _one_more_each, _no_more_than_all],
+    minutes=10,
+    task="Write `updates_needed(share, period, gamma)`: the first update at which the horizon (4.5) reaches that share "
+    "of 1/(1 − γ).",
+    expects="a function of (share, period, gamma) that returns a whole number",
+    solution=updates_needed,
+    why="The share that $n$ regressions justify is $1 - \\gamma^n$, so $n = \\lceil \\ln(1 - \\text{share}) / "
+    "\\ln\\gamma \\rceil$, and regression $n$ begins right after copy $n - 1$. With $\\gamma = 0.99$ and $C = "
+    "10{,}000$, nine tenths of the future take 2.3 million updates to come into sight, however good the network is.",
+    checks=[_sees_the_reward, _copies_at_every_update, _waits_for_copies, _agrees_with_the_formula],
 )
 
 # --- dqn-target -------------------------------------------------------------------------------------------------------

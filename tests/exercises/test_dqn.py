@@ -1,5 +1,7 @@
 """The exercises on DQN and hard updates."""
 
+import math
+
 import pytest
 import torch
 from helpers import proves
@@ -9,17 +11,29 @@ from companion.exercises import core, dqn
 
 
 def test_horizon():
+    def regressions(share, gamma):
+        return math.ceil(math.log(1 - share) / math.log(gamma))
+
     proves(
         "dqn-horizon",
         wrong={
-            "whole copies only": (lambda k, C, gamma: (1 - gamma ** (k // C)) / (1 - gamma), "first copy"),
-            "one too many": (lambda k, C, gamma: (1 - gamma ** (k // C + 1)) / (1 - gamma), "first copy"),
-            "fractions of a copy": (
-                lambda k, C, gamma: (1 - gamma ** max(1, k / C)) / (1 - gamma),
-                "how many regressions",
+            "whole periods": (lambda share, C, gamma: regressions(share, gamma) * C, "no copy at all"),
+            "the copy, not the update after it": (
+                lambda share, C, gamma: max(1, (regressions(share, gamma) - 1) * C),
+                "n is whole",
             ),
-            "the limit": (lambda k, C, gamma: 1 / (1 - gamma), "first copy"),
-            "no discount": (lambda k, C, gamma: -(-k // C), "γ·1"),
+            "no rounding": (
+                lambda share, C, gamma: max(1, math.log(1 - share) / math.log(gamma) * C),
+                "no copy at all",
+            ),
+            "one regression too many": (
+                lambda share, C, gamma: 1 if share < 0.01 else regressions(share, gamma) * max(1, C),
+                "how many copies",
+            ),
+            "a table": (
+                lambda share, C, gamma: {0.005: 1, 0.5: 69, 0.95: 29}.get(share, 230 if C == 1 else 2_290_001),
+                "by (4.5)",
+            ),
         },
     )
 
