@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float32, Int64
+from jaxtyping import Float, Float32, Int64
 from sklearn.datasets import load_digits
 
 from companion.population import Streams
@@ -41,7 +41,7 @@ class Split:
 
 
 def split(
-    name: str, seeds: Sequence[int], *, held_out: float = 0.5, label_noise: Float32[np.ndarray, " member"] | float = 0.0
+    name: str, seeds: Sequence[int], *, held_out: float = 0.5, label_noise: Float[np.ndarray, " member"] | float = 0.0
 ) -> Split:
     """Shuffle a data set, hold a part of it out, and redraw a share of the training labels, for each member.
 

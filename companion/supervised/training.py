@@ -110,6 +110,11 @@ class Classifiers:
             errors.append((logits.argmax(2) != self.held_out_labels).float().mean(1))
         return torch.stack(losses, 1), torch.stack(errors, 1)
 
+    @torch.no_grad()
+    def fit(self) -> Float[Tensor, " member"]:
+        """Share of the training labels, redrawn ones included, that the online network gives back."""
+        return (self.online(self.inputs).argmax(2) == self.labels).float().mean(1)
+
 
 def train(
     dataset: str,
@@ -143,8 +148,10 @@ def train(
     Returns:
         ``loss`` (mean cross-entropy on the held-out samples, in nats) and ``error`` (share of mistakes there) with
         dimensions (swept settings, ``seed``, ``which``, swept ``tau`` and ``debias``, ``step``), where ``which`` is
-        ``"online"``, or ``"target"`` for the average. The online network's values are repeated for every average. The
-        attributes hold every argument, the device, versions, the date and the wall time in seconds.
+        ``"online"``, or ``"target"`` for the average. The online network's values are repeated for every average.
+        ``fit``, over (swept settings, ``seed``, ``step``), is the share of the training labels, redrawn ones included,
+        that the online network gives back. The attributes hold every argument, the device, versions, the date and the
+        wall time in seconds.
 
     Raises:
         ValueError: an unknown data set or setting (the nearest known one is named), or a value out of range; all
@@ -169,6 +176,7 @@ def train(
     taus = torch.as_tensor(weight_of_new(averages.column("tau"), averages.column("debias"), steps)).float().to(where)
     marks = sorted({*range(0, steps, every), steps})
     measured = np.empty((2, grid.members, 1 + averages.members, len(marks)), dtype=np.float32)
+    fit = np.empty((grid.members, len(marks)), dtype=np.float32)
     shown = progress and os.environ.get("COMPANION_PROGRESS") != "0"
     groups = list(grid.groups(shape_settings(Settings)))
     with tqdm(total=steps * len(groups), desc=dataset, unit="step", leave=False, disable=not shown) as bar:
@@ -179,14 +187,16 @@ def train(
             data = split(dataset, members, held_out=fixed["held_out"], label_noise=columns["label_noise"])
             learners = Classifiers(data, members, averages=averages.members, hidden=fixed["hidden"], device=where)
             streams = Streams(members, "batches")
-            parts = [learners.evaluate()]
+            parts, fits = [learners.evaluate()], [learners.fit()]
             for start, stop in pairwise(marks):
                 batches = streams.integers(data.labels.shape[1], stop - start, fixed["batch_size"])
                 for step, batch in enumerate(torch.from_numpy(batches).to(where).unbind(1), start):
                     learners.update(batch, learning_rate * (1 - anneal * (step / steps)), taus[step])
                 parts.append(learners.evaluate())
+                fits.append(learners.fit())
                 bar.update(stop - start)
             measured[:, indices] = [torch.stack(values, -1).cpu() for values in zip(*parts, strict=True)]
+            fit[indices] = torch.stack(fits, -1).cpu()
 
     lengths = [len(values) for values in averages.swept.values()]
     online, target = np.split(measured, [1], axis=2)
@@ -196,7 +206,8 @@ def train(
         {
             name: (own, array.reshape(grid.members, 2, *lengths, len(marks)))
             for name, array in zip(("loss", "error"), both, strict=True)
-        },
+        }
+        | {"fit": (("step",), fit)},
         coords={"which": ["online", "target"], "step": marks, **averages.swept},
         attrs={
             "dataset": dataset,

@@ -98,6 +98,19 @@ def test_loss_and_error_are_those_of_a_float64_reference() -> None:
     np.testing.assert_allclose(error[0], np.repeat((logits.argmax(1) != y).mean(), 2), rtol=1e-6)
 
 
+def test_fit_counts_the_labels_that_training_sees() -> None:
+    learners = small(seeds=[4, 5], averages=1)
+    for member in range(2):
+        x = learners.inputs[member].numpy().astype(FLOAT64)
+        w1, b1, w2, b2 = parameters_of(learners, member)
+        given = (np.maximum(x @ w1 + b1, 0) @ w2 + b2).argmax(1)
+        assert learners.fit()[member].item() == pytest.approx((given == learners.labels[member].numpy()).mean())
+    run = supervised.train("digits", hidden=(), label_noise=1.0, seeds=2, steps=200, progress=False)
+    assert run["fit"].dims == ("seed", "step")
+    assert (run["fit"].isel(step=-1) > run["fit"].isel(step=0)).all()  # it fits labels that mean nothing
+    assert (run["error"].sel(which="online").isel(step=-1) > 0.5).all()
+
+
 def test_a_member_is_the_same_whichever_others_train_beside_it() -> None:
     settings = {"tau": [0.3, 0.01], "steps": 60, "evaluate_every": 20, "progress": False}
     alone = supervised.train("digits", seeds=[5], **settings)
