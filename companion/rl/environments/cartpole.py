@@ -88,6 +88,8 @@ def draw_cartpole(ax: "matplotlib.axes.Axes", observation: ArrayLike) -> Callabl
     ax.add_patch(axle)
     (pole,) = ax.plot([], [], color="#b5651d", linewidth=6, solid_capstyle="round")
     ax.axhline(0, color="#999999", linewidth=1, zorder=0)
+    ax.grid(visible=False)
+    ax.spines["left"].set_visible(False)
     ax.set(xlim=(-TRACK - 0.4, TRACK + 0.4), ylim=(-0.15, 1.5), aspect="equal", yticks=[], xticks=[-TRACK, 0, TRACK])
 
     def move(observation: ArrayLike) -> None:
