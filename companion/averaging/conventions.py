@@ -43,7 +43,7 @@ def _elementwise(value: Weight, name: str, formula: Callable[[np.ndarray], np.nd
         weights = np.asarray(value, dtype=np.float64)
     else:
         weights = np.asarray(unit_interval(value.item() if isinstance(value, np.ndarray) else value, name))
-    with np.errstate(divide="ignore"):  # a target that never moves has an infinite window: no need to warn
+    with np.errstate(divide="ignore", over="ignore"):  # a target that never moves has an infinite window, no fault
         result = formula(weights)
     return result if result.ndim else float(result)  # type: ignore[return-value]
 

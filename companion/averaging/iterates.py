@@ -65,7 +65,7 @@ class _IterateAverage:
     def _narrowed(self, wide: Any) -> Any:
         if isinstance(wide, Tensor):
             return wide.to(self._narrow, copy=True)
-        return wide.astype(self._narrow)
+        return np.array(wide, dtype=self._narrow)
 
     def _widened(self, x: Iterate) -> Any:
         """A copy of the iterate in float64, checked against the average that there is."""

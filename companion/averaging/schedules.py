@@ -70,7 +70,7 @@ def _constant(count: int, tau: float) -> float:
 
 
 def _cosine(count: int, tau: float, total: int) -> float:
-    return 0.0 if count >= total else tau * 0.5 * (1.0 + math.cos(math.pi * count / total))
+    return 0.0 if count >= total else tau * (0.5 + 0.5 * math.cos(math.pi * count / total))
 
 
 def _warmup(count: int, tau: float, gamma: float, power: float) -> float:

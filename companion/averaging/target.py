@@ -149,34 +149,38 @@ class TargetNetwork(nn.Module):
         """Set the clock, for ``load_state_dict``."""
         self.count = _count_in(state)
 
-    def _load_from_state_dict(
-        self,
-        state_dict: Mapping[str, Any],
-        prefix: str,
-        local_metadata: Any,
-        strict: bool,
-        missing_keys: list[str],
-        unexpected_keys: list[str],
-        error_msgs: list[str],
-    ) -> None:
-        # torch copies what fits and reports the rest afterwards. A half-loaded target is a silent bug: look first.
-        found = {key.removeprefix(prefix): value for key, value in state_dict.items() if key.startswith(prefix)}
-        expected = self.state_dict()
-        if strict and found.keys() != expected.keys():
+    # torch loads what fits and reports the rest afterwards. A half-loaded target is a silent bug: look first.
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
+        """Load what ``state_dict`` of a TargetNetwork gave: weights, average and clock.
+
+        Args:
+            state_dict: The state.
+            strict: Whether it must have exactly the names that this one has.
+            assign: Whether to take over its tensors instead of copying their values.
+
+        Raises:
+            ValueError: A name is missing or unknown (if ``strict``), a shape differs, or the count is not one. Nothing
+                is loaded then.
+        """
+        expected = self.state_dict().keys()
+        if strict and state_dict.keys() != expected:
+            lacks, extra = sorted(expected - state_dict.keys())[:3], sorted(state_dict.keys() - expected)[:3]
             raise ValueError(
-                f"state_dict does not fit this TargetNetwork: it lacks {sorted(expected.keys() - found.keys())[:3]} "
-                f"and has {sorted(found.keys() - expected.keys())[:3]} in addition; load one that was saved by a "
-                f"TargetNetwork of the same network and precision"
+                f"state_dict does not fit this TargetNetwork: it lacks {lacks} and has {extra} in addition; load one "
+                f"that was saved by a TargetNetwork of the same network and precision"
             )
-        for key in found.keys() & expected.keys() - {"_extra_state"}:
-            if not isinstance(found[key], Tensor) or found[key].shape != expected[key].shape:
-                shape = tuple(found[key].shape) if isinstance(found[key], Tensor) else type(found[key]).__name__
-                raise ValueError(f"state_dict[{prefix + key!r}] is {shape}, expected {tuple(expected[key].shape)}")
-        if "_extra_state" in found:
-            _count_in(found["_extra_state"])
-        super()._load_from_state_dict(
-            state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
-        )
+        return super().load_state_dict(state_dict, strict, assign)
+
+    def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *args: Any) -> None:
+        for name, own in self.state_dict().items():
+            value = state_dict.get(prefix + name, own)
+            if name == "_extra_state":
+                _count_in(value)
+            elif not isinstance(value, Tensor) or value.shape != own.shape:
+                found = tuple(value.shape) if isinstance(value, Tensor) else f"a {type(value).__name__}"
+                raise ValueError(f"state_dict[{prefix + name!r}] is {found}, expected a tensor of {tuple(own.shape)}")
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> TargetNetwork:
         # What .to(), .half() and .cuda() call. The copy is cast and moved, what the average is made of only moved.

@@ -1,0 +1,531 @@
+"""Soft and hard updates: the formula, what is matched with what, and what a call may cost."""
+
+import copy
+import gc
+import weakref
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from companion import hard_update, soft_update
+from companion.averaging import pairing
+
+
+class Tied(nn.Module):
+    """A network with every kind of tensor: tied weights, BatchNorm's float and integer buffers, a single number."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        torch.manual_seed(seed)
+        self.embed, self.norm, self.head = nn.Linear(4, 5), nn.BatchNorm1d(5), nn.Linear(4, 5)
+        self.head.weight = self.embed.weight
+        self.temperature = nn.Parameter(torch.randn(1))
+        self.register_buffer("mask", torch.rand(5) > 0.5)
+        self.norm.running_mean.normal_()
+        self.norm.num_batches_tracked.fill_(seed)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.norm(self.embed(x)) * self.temperature + self.head(x)
+
+
+def small(seed: int = 0) -> nn.Sequential:
+    torch.manual_seed(seed)
+    return nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))
+
+
+def values(module: nn.Module) -> dict[str, np.ndarray]:
+    return {name: tensor.numpy().copy() for name, tensor in module.state_dict().items()}
+
+
+def formula(online: np.ndarray, target: np.ndarray, tau: float | np.ndarray) -> np.ndarray:
+    """target ← tau·online + (1 − tau)·target, as it is written, in float64."""
+    return tau * online.astype(np.float64) + (1 - tau) * target.astype(np.float64)
+
+
+TAUS = st.floats(0.0, 1.0)
+
+
+class TestFormula:
+    @given(tau=TAUS, seed=st.integers(0, 2**16))
+    def test_parameters_follow_it(self, tau: float, seed: int) -> None:
+        online, target = small(seed), small(seed + 1)
+        before, source = values(target), values(online)
+        soft_update(online, target, tau)
+        for name, value in values(target).items():
+            np.testing.assert_allclose(value, formula(source[name], before[name], tau), rtol=0, atol=1e-6)
+
+    @given(tau=TAUS)
+    def test_in_double_precision_to_rounding(self, tau: float) -> None:
+        generator = torch.Generator().manual_seed(1)
+        online = [torch.randn(50, dtype=torch.float64, generator=generator)]
+        target = [torch.randn(50, dtype=torch.float64, generator=generator)]
+        expected = formula(online[0].numpy(), target[0].numpy(), tau)
+        soft_update(online, target, tau)
+        np.testing.assert_allclose(target[0].numpy(), expected, rtol=0, atol=4e-15)
+
+    @given(tau=TAUS, seed=st.integers(0, 2**16))
+    def test_stays_between_target_and_online(self, tau: float, seed: int) -> None:
+        online, target = (torch.randn(100, generator=torch.Generator().manual_seed(seed + i)) for i in (0, 1))
+        before = target.clone()
+        soft_update([online], [target], tau)
+        assert (target >= torch.minimum(online, before) - 1e-6).all()
+        assert (target <= torch.maximum(online, before) + 1e-6).all()
+
+    def test_online_is_a_fixed_point_bit_for_bit(self) -> None:
+        online = [torch.randn(1000)]
+        target = [online[0].clone()]
+        for _ in range(1000):
+            soft_update(online, target, 0.005)
+        assert torch.equal(target[0], online[0])
+
+    def test_many_updates_shrink_the_gap_as_a_power_of_the_decay(self) -> None:
+        online, target = [torch.zeros(10, dtype=torch.float64)], [torch.ones(10, dtype=torch.float64)]
+        for _ in range(400):
+            soft_update(online, target, 0.005)
+        np.testing.assert_allclose(target[0].numpy(), 0.995**400, rtol=1e-12)
+
+    def test_default_is_0_005(self) -> None:
+        target = [torch.zeros(1, dtype=torch.float64)]
+        soft_update([torch.ones(1, dtype=torch.float64)], target)
+        assert target[0].item() == 0.005
+
+    @pytest.mark.parametrize("tau", [1, 1.0, torch.tensor(1.0)])
+    def test_one_copies_even_over_values_that_are_not_finite(self, tau: float) -> None:
+        online, target = [torch.randn(5)], [torch.tensor([torch.inf, -torch.inf, torch.nan, 1.0, 2.0])]
+        soft_update(online, target, tau)
+        assert torch.equal(target[0], online[0])
+
+    @pytest.mark.parametrize("tau", [0, 0.0, torch.tensor(0.0)])
+    def test_zero_moves_nothing_even_beside_values_that_are_not_finite(self, tau: float) -> None:
+        online, target = [torch.tensor([torch.inf, torch.nan, 1.0])], [torch.tensor([1.0, 2.0, 3.0])]
+        soft_update(online, target, tau)
+        assert target[0].tolist() == [1.0, 2.0, 3.0]
+
+    def test_complex_tensors_are_averaged(self) -> None:
+        online, target = [torch.tensor([1 + 2j, 3 - 1j])], [torch.tensor([0j, 1 + 1j])]
+        soft_update(online, target, 0.25)
+        np.testing.assert_allclose(target[0].numpy(), [0.25 + 0.5j, 1.5 + 0.5j], rtol=1e-6)
+
+    def test_a_narrower_online_network_is_read_in_the_precision_of_the_target(self) -> None:
+        online, target = [torch.randn(100).bfloat16()], [torch.randn(100)]
+        expected = formula(online[0].float().numpy(), target[0].numpy(), 0.005)
+        soft_update(online, target, 0.005)
+        assert target[0].dtype == torch.float32
+        np.testing.assert_allclose(target[0].numpy(), expected, rtol=0, atol=1e-6)
+
+
+class TestMemberAxis:
+    def test_each_member_has_its_own_tau(self) -> None:
+        torch.manual_seed(0)
+        shapes = [(3, 4, 5), (3, 1, 5), (3,)]
+        online, target = [torch.randn(s) for s in shapes], [torch.randn(s) for s in shapes]
+        before = [tensor.clone() for tensor in target]
+        tau = torch.tensor([0.0, 0.1, 1.0])
+        soft_update(online, target, tau)
+        for ours, old, new in zip(online, before, target, strict=True):
+            for member, weight in enumerate(tau.tolist()):
+                expected = formula(ours[member].numpy(), old[member].numpy(), weight)
+                np.testing.assert_allclose(new[member].numpy(), expected, rtol=0, atol=1e-6)
+
+    def test_members_are_as_they_would_be_alone(self) -> None:
+        torch.manual_seed(0)
+        online, target, tau = torch.randn(4, 6, 2), torch.randn(4, 6, 2), torch.tensor([0.3, 0.7, 0.005, 0.5])
+        alone = [target[member].clone() for member in range(4)]
+        for member in range(4):
+            soft_update([online[member]], [alone[member]], tau[member])
+        soft_update([online], [target], tau)
+        torch.testing.assert_close(target, torch.stack(alone), rtol=0, atol=1e-7)
+
+    def test_a_double_precision_tau_fits_single_precision_networks(self) -> None:
+        online, target = [torch.ones(2, 3)], [torch.zeros(2, 3)]
+        soft_update(online, target, torch.tensor([0.25, 0.5], dtype=torch.float64))
+        assert target[0].tolist() == [[0.25] * 3, [0.5] * 3]
+
+
+class TestWhatMoves:
+    def test_in_place_and_without_gradients(self) -> None:
+        online, target = small(0), small(1)
+        pointers = [parameter.data_ptr() for parameter in target.parameters()]
+        identities = [id(parameter) for parameter in target.parameters()]
+        soft_update(online, target, 0.5)
+        hard_update(online, target)
+        assert [parameter.data_ptr() for parameter in target.parameters()] == pointers
+        assert [id(parameter) for parameter in target.parameters()] == identities
+        for parameter in target.parameters():
+            assert parameter.is_leaf
+            assert parameter.requires_grad
+            assert parameter.grad is None
+
+    def test_the_online_network_is_left_alone(self) -> None:
+        online, target = Tied(0), Tied(1)
+        before = values(online)
+        soft_update(online, target, 0.5, buffers="average")
+        for name, value in values(online).items():
+            np.testing.assert_array_equal(value, before[name])
+
+    def test_autograd_learns_that_a_tensor_it_saved_has_moved(self) -> None:
+        online, target = small(0), small(1)
+        loss = target(torch.ones(1, 3, requires_grad=True)).sum()
+        soft_update(online, target, 0.5)
+        with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+            loss.backward()
+
+    def test_training_goes_on_after_an_update(self) -> None:
+        online, target = small(0), small(1)
+        soft_update(online, target, 0.5)
+        (online(torch.ones(2, 3)) - target(torch.ones(2, 3))).square().mean().backward()
+        assert all(parameter.grad is not None for parameter in (*online.parameters(), *target.parameters()))
+
+    def test_integers_and_booleans_are_copied_exactly(self) -> None:
+        online, target = Tied(7), Tied(1)
+        soft_update(online, target, 0.005)
+        assert target.norm.num_batches_tracked.item() == 7
+        assert torch.equal(target.mask, online.mask)
+        online_list, target_list = [torch.tensor([2**40 + 1])], [torch.tensor([0])]
+        soft_update(online_list, target_list, 0.005)
+        assert target_list[0].item() == 2**40 + 1
+
+    @pytest.mark.parametrize(("rule", "weight"), [("copy", 1.0), ("average", 0.1), ("keep", 0.0)])
+    def test_float_buffers_follow_the_rule(self, rule: str, weight: float) -> None:
+        online, target = Tied(0), Tied(1)
+        expected = formula(online.norm.running_mean.numpy(), target.norm.running_mean.numpy(), weight)
+        soft_update(online, target, 0.1, buffers=rule)
+        np.testing.assert_allclose(target.norm.running_mean.numpy(), expected, rtol=0, atol=1e-7)
+
+    def test_keep_leaves_integer_buffers_too(self) -> None:
+        online, target = Tied(7), Tied(1)
+        soft_update(online, target, 0.1, buffers="keep")
+        assert target.norm.num_batches_tracked.item() == 1
+
+    def test_hard_update_copies_everything(self) -> None:
+        online, target = Tied(0), Tied(1)
+        hard_update(online, target)
+        for name, value in values(target).items():
+            np.testing.assert_array_equal(value, values(online)[name])
+
+    def test_hard_update_rounds_into_another_precision(self) -> None:
+        online, target = small(0), small(1).bfloat16()
+        hard_update(online, target)
+        for ours, theirs in zip(online.parameters(), target.parameters(), strict=True):
+            assert theirs.dtype == torch.bfloat16
+            assert torch.equal(theirs, ours.bfloat16())
+
+    def test_a_tied_weight_moves_once(self) -> None:
+        online, target = Tied(0), Tied(1)
+        expected = formula(online.embed.weight.detach().numpy(), target.embed.weight.detach().numpy(), 0.1)
+        soft_update(online, target, 0.1)
+        assert target.head.weight is target.embed.weight
+        np.testing.assert_allclose(target.embed.weight.detach().numpy(), expected, rtol=0, atol=1e-7)
+
+    def test_a_tensor_named_twice_in_sequences_moves_once(self) -> None:
+        online, target = torch.ones(3), torch.zeros(3)
+        soft_update([online, online], [target, target], 0.25)
+        soft_update([online, online], [target, target.view(3)], 0.0)
+        assert target.tolist() == [0.25] * 3
+
+    def test_one_online_tensor_may_feed_several_targets(self) -> None:
+        online, first, second = torch.ones(3), torch.zeros(3), torch.zeros(3)
+        soft_update([online, online], [first, second], 0.25)
+        assert first.tolist() == second.tolist() == [0.25] * 3
+
+    def test_target_and_online_may_be_parts_of_one_storage_that_do_not_overlap(self) -> None:
+        whole = torch.arange(8.0)
+        soft_update([whole[4:]], [whole[:4]], 0.5)
+        assert whole.tolist() == [2.0, 3.0, 4.0, 5.0, 4.0, 5.0, 6.0, 7.0]
+
+    def test_memory_layout_may_differ(self) -> None:
+        online = torch.arange(24.0).reshape(1, 2, 3, 4)
+        target = torch.zeros(1, 2, 3, 4).to(memory_format=torch.channels_last)
+        soft_update([online], [target], 0.5)
+        assert torch.equal(target, online / 2)
+
+    @pytest.mark.parametrize("kind", [list, tuple, iter])
+    def test_sequences_of_any_kind(self, kind: type) -> None:
+        online, target = [torch.ones(2), torch.ones(3)], [torch.zeros(2), torch.zeros(3)]
+        soft_update(kind(online), kind(target), 0.5)
+        assert [tensor.tolist() for tensor in target] == [[0.5] * 2, [0.5] * 3]
+
+    def test_a_module_without_tensors_is_no_error(self) -> None:
+        soft_update(nn.Identity(), nn.Identity())
+
+    def test_inference_tensors_are_updated_too(self) -> None:
+        with torch.inference_mode():
+            online, target = small(0), small(1)
+        expected = formula(online[0].weight.detach().numpy(), target[0].weight.detach().numpy(), 0.5)
+        soft_update(online, target, 0.5)
+        np.testing.assert_allclose(target[0].weight.detach().numpy(), expected, rtol=0, atol=1e-7)
+
+
+class Wrapper(nn.Module):
+    """A wrapper of some other library, whose inner network is called ``module`` as DistributedDataParallel's is."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+
+class Agent(nn.Module):
+    """A user's own module that happens to call a part ``module``."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        self.module, self.head = small(seed), nn.Linear(2, 2)
+
+
+class TestNames:
+    @staticmethod
+    def assert_moves(online: nn.Module, target: nn.Module, ours: nn.Module, theirs: nn.Module) -> None:
+        expected = formula(ours[0].weight.detach().numpy(), theirs[0].weight.detach().numpy(), 0.25)
+        soft_update(online, target, 0.25)
+        np.testing.assert_allclose(theirs[0].weight.detach().numpy(), expected, rtol=0, atol=1e-7)
+
+    def test_order_of_definition_does_not_matter(self) -> None:
+        class Pair(nn.Module):
+            def __init__(self, names: str) -> None:
+                super().__init__()
+                for name in names:
+                    self.add_module(name, nn.Linear(2, 2))
+
+        online, target = Pair("ab"), Pair("ba")
+        hard_update(online, target)
+        assert torch.equal(target.a.weight, online.a.weight)
+        assert torch.equal(target.b.weight, online.b.weight)
+
+    def test_torch_compile_is_seen_through(self) -> None:
+        online, target = small(0), small(1)
+        self.assert_moves(torch.compile(online, backend="eager"), target, online, target)
+        self.assert_moves(online, torch.compile(target, backend="eager"), online, target)
+
+    def test_a_compiled_part_is_seen_through(self) -> None:
+        online, target = small(0), small(1)
+        self.assert_moves(
+            nn.ModuleDict({"net": torch.compile(online, backend="eager")}),
+            nn.ModuleDict({"net": target}),
+            online,
+            target,
+        )
+
+    def test_data_parallel_is_seen_through(self) -> None:
+        online, target = small(0), small(1)
+        self.assert_moves(nn.DataParallel(online), target, online, target)
+        self.assert_moves(
+            nn.ModuleDict({"net": nn.DataParallel(online)}), nn.ModuleDict({"net": target}), online, target
+        )
+
+    def test_distributed_data_parallel_is_seen_through(self, tmp_path) -> None:
+        torch.distributed.init_process_group("gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1)
+        try:
+            online, target = small(0), small(1)
+            wrapped = nn.parallel.DistributedDataParallel(online)
+            self.assert_moves(wrapped, target, online, target)
+            self.assert_moves(torch.compile(wrapped, backend="eager"), target, online, target)
+        finally:
+            torch.distributed.destroy_process_group()
+
+    def test_wrappers_in_wrappers(self) -> None:
+        online, target = small(0), small(1)
+        self.assert_moves(torch.compile(nn.DataParallel(online), backend="eager"), target, online, target)
+        self.assert_moves(
+            nn.DataParallel(torch.compile(online, backend="eager")), nn.DataParallel(target), online, target
+        )
+
+    def test_an_unknown_wrapper_is_seen_through_where_it_makes_the_names_match(self) -> None:
+        online, target = small(0), small(1)
+        self.assert_moves(Wrapper(online), target, online, target)
+        self.assert_moves(online, Wrapper(Wrapper(target)), online, target)
+
+    def test_a_part_that_is_really_called_module_stays_one(self) -> None:
+        online, target = Agent(0), Agent(1)
+        self.assert_moves(online, target, online.module, target.module)
+        with pytest.raises(ValueError, match=r"target has no head\.bias"):
+            soft_update(online, target.module)
+
+
+class Calls(TorchDispatchMode):
+    """What a block asks of torch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: list[str] = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.names.append(func.overloadpacket.__name__)
+        return func(*args, **(kwargs or {}))
+
+
+class TestCost:
+    def test_one_fused_call_for_each_dtype(self) -> None:
+        online = [torch.randn(3), torch.randn(4), torch.randn(2, dtype=torch.float64), torch.tensor([1])]
+        target = [torch.zeros_like(tensor) for tensor in online]
+        with Calls() as calls:
+            soft_update(online, target, 0.5)
+        assert calls.names == ["_foreach_lerp_", "_foreach_lerp_", "_foreach_copy_"]
+
+    @pytest.mark.parametrize("tau", [0.5, torch.tensor(0.5), torch.tensor([0.5, 0.1])])
+    def test_a_second_update_reads_no_value(self, tau: float | Tensor) -> None:
+        online, target = [torch.randn(2, 3)], [torch.randn(2, 3)]
+        tau = tau.to("meta") if isinstance(tau, Tensor) else tau
+        tensors = [tensor.to("meta") for tensor in online], [tensor.to("meta") for tensor in target]
+        soft_update(*tensors, tau)  # a tensor on the meta device has no values: reading one would raise
+
+    @pytest.mark.parametrize("buffers", ["copy", "average", "keep"])
+    def test_no_value_is_read_on_fake_tensors(self, buffers: str) -> None:
+        with FakeTensorMode():
+            online, target = Tied(0), Tied(1)
+            soft_update(online, target, 0.005, buffers=buffers)
+            soft_update(online, target, torch.rand(()), buffers=buffers)
+            hard_update(online, target)
+            soft_update([torch.rand(3, 4)], [torch.rand(3, 4)], torch.rand(3))
+            soft_update([torch.rand(3).bfloat16()], [torch.rand(3)], torch.rand(3))
+
+    def test_the_compiler_traces_it_whole(self, in_plain_python) -> None:
+        program = """
+import torch
+from companion import soft_update
+online, target = torch.nn.Linear(3, 2), torch.nn.Linear(3, 2)
+torch.nn.init.ones_(online.weight), torch.nn.init.zeros_(target.weight)
+soft_update(online, target, 0.0)  # a kept pairing must not get into the trace
+@torch.compile(backend="eager", fullgraph=True)
+def step(x):
+    soft_update(online, target, 0.5)
+    return x + 1
+step(torch.ones(2)), step(torch.ones(2))
+print(json.dumps(target.weight.tolist()))
+"""
+        assert in_plain_python(program) == [[0.75] * 3] * 2
+
+
+class TestKeptPairing:
+    """A pairing that was kept must never be used for networks that have changed."""
+
+    @pytest.fixture
+    def networks(self) -> tuple[nn.Sequential, nn.Sequential]:
+        online, target = small(0), small(1)
+        soft_update(online, target, 0.5)
+        return online, target
+
+    @staticmethod
+    def assert_moves(online: nn.Module, target: nn.Module) -> None:
+        before, source = values(target), values(online)
+        soft_update(online, target, 0.25)
+        for name, value in values(target).items():
+            np.testing.assert_allclose(value, formula(source[name], before[name], 0.25), rtol=0, atol=1e-6)
+
+    def test_it_is_used_again(self, networks) -> None:
+        online, target = networks
+        kept = pairing._kept_modules[(id(online), id(target), "copy")]
+        soft_update(online, target, 0.5)
+        assert pairing._kept_modules[(id(online), id(target), "copy")] is kept
+
+    @pytest.mark.parametrize("which", [0, 1])
+    def test_after_to_another_dtype(self, networks, which: int) -> None:
+        networks[1].double()
+        if which == 0:
+            networks[0].double()
+        self.assert_moves(*networks)
+
+    @pytest.mark.parametrize("which", [0, 1])
+    def test_after_a_parameter_was_replaced(self, networks, which: int) -> None:
+        networks[which][2].bias = nn.Parameter(torch.randn(2))
+        self.assert_moves(*networks)
+
+    @pytest.mark.parametrize("which", [0, 1])
+    def test_after_a_single_number_was_replaced_by_an_equal_one(self, which: int) -> None:
+        online, target = Tied(0), Tied(1)
+        soft_update(online, target, 0.0)
+        (online, target)[which].temperature = nn.Parameter((online, target)[which].temperature.detach().clone())
+        self.assert_only_temperature(online, target)
+
+    @staticmethod
+    def assert_only_temperature(online: Tied, target: Tied) -> None:
+        expected = formula(online.temperature.detach().numpy(), target.temperature.detach().numpy(), 0.25)
+        soft_update(online, target, 0.25)
+        np.testing.assert_allclose(target.temperature.detach().numpy(), expected, rtol=0, atol=1e-7)
+
+    @pytest.mark.parametrize("which", [0, 1])
+    def test_after_a_module_was_replaced(self, networks, which: int) -> None:
+        networks[which][2] = nn.Linear(4, 2)
+        self.assert_moves(*networks)
+
+    def test_after_both_grew(self, networks) -> None:
+        for network in networks:
+            network.append(nn.Linear(2, 2))
+        self.assert_moves(*networks)
+
+    def test_after_one_grew(self, networks) -> None:
+        networks[0].append(nn.Linear(2, 2))
+        with pytest.raises(ValueError, match=r"target has no 3\.bias, 3\.weight"):
+            soft_update(*networks)
+
+    @pytest.mark.parametrize("which", [0, 1])
+    def test_after_loading_with_assign(self, networks, which: int) -> None:
+        networks[which].load_state_dict(small(5).state_dict(), assign=True)
+        self.assert_moves(*networks)
+
+    def test_after_data_was_replaced(self, networks) -> None:
+        networks[1][0].weight.data = torch.randn(4, 3)
+        self.assert_moves(*networks)
+
+    def test_after_the_target_came_to_share_storage(self, networks) -> None:
+        networks[1][0].weight.data = networks[0][0].weight.data
+        with pytest.raises(ValueError, match="shares storage"):
+            soft_update(*networks)
+
+    def test_after_the_online_network_came_to_share_storage(self, networks) -> None:
+        networks[0][0].weight.data = networks[1][0].weight.data
+        with pytest.raises(ValueError, match="shares storage"):
+            soft_update(*networks)
+
+    def test_after_online_was_cut_in_place(self, networks) -> None:
+        networks[0][0].weight.data = networks[0][0].weight.data[:1]
+        with pytest.raises(ValueError, match="has shape"):
+            soft_update(*networks)
+
+    def test_sequences_too(self) -> None:
+        online, target = [torch.ones(3)], [torch.zeros(3)]
+        soft_update(online, target, 0.5)
+        target[0].data = online[0].data
+        with pytest.raises(ValueError, match="shares storage"):
+            soft_update(online, target, 0.5)
+
+    def test_a_copy_of_a_network_is_another_network(self, networks) -> None:
+        online, target = networks
+        twin = copy.deepcopy(target)
+        self.assert_moves(online, twin)
+
+    def test_it_keeps_no_network_alive(self) -> None:
+        online, target = small(0), small(1)
+        soft_update(online, target, 0.5)
+        key = (id(online), id(target), "copy")
+        watch = [weakref.ref(network[0].weight) for network in (online, target)]
+        del online
+        gc.collect()
+        assert key not in pairing._kept_modules
+        assert watch[0]() is None
+        del target
+        gc.collect()
+        assert watch[1]() is None
+
+    def test_it_keeps_no_tensor_of_a_sequence_alive(self) -> None:
+        online, target = [torch.ones(3)], [torch.zeros(3)]
+        soft_update(online, target, 0.5)
+        watch, size = weakref.ref(target[0]), len(pairing._kept_sequences)
+        del target
+        gc.collect()
+        assert watch() is None
+        assert len(pairing._kept_sequences) == size - 1
+
+    def test_it_does_not_grow_without_end(self) -> None:
+        pairs = [([torch.ones(1)], [torch.zeros(1)]) for _ in range(200)]
+        for online, target in pairs:
+            soft_update(online, target, 0.5)
+        assert len(pairing._kept_sequences) <= 64
+        for online, target in pairs:
+            soft_update(online, target, 0.5)
+            assert target[0].item() == 0.75

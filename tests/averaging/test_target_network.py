@@ -1,0 +1,341 @@
+"""The target network: its clock, its precision, what it saves, and what it never does."""
+
+import copy
+import io
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from companion import TargetNetwork, cosine, warmup
+
+
+def network(seed: int = 0, dtype: torch.dtype = torch.float32) -> nn.Sequential:
+    torch.manual_seed(seed)
+    return nn.Sequential(nn.Linear(3, 8), nn.BatchNorm1d(8), nn.Dropout(0.5), nn.Linear(8, 2)).to(dtype)
+
+
+def drift(online: nn.Module, seed: int) -> None:
+    """What an optimizer step does to a network, as far as an average is concerned."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in online.parameters():
+            parameter += 0.1 * torch.randn(parameter.shape, generator=generator).to(parameter.dtype)
+        for buffer in online.buffers():
+            if buffer.is_floating_point():
+                buffer += 0.1 * torch.rand(buffer.shape, generator=generator).to(buffer.dtype)
+            else:
+                buffer += 1
+
+
+def assert_same_state(one: nn.Module, other: nn.Module) -> None:
+    ours, theirs = one.state_dict(), other.state_dict()
+    assert ours.keys() == theirs.keys()
+    for key, value in ours.items():
+        assert torch.equal(value, theirs[key]) if isinstance(value, Tensor) else value == theirs[key], key
+
+
+class TestCopy:
+    def test_it_starts_equal_frozen_and_in_eval_mode(self) -> None:
+        online = network()
+        target = TargetNetwork(online)
+        for name, tensor in online.state_dict().items():
+            assert torch.equal(target.module.state_dict()[name], tensor)
+            assert target.module.state_dict()[name].data_ptr() != tensor.data_ptr()
+        assert not any(parameter.requires_grad for parameter in target.parameters())
+        assert not any(module.training for module in target.modules())
+        assert all(parameter.requires_grad for parameter in online.parameters())
+        assert online.training
+
+    def test_calling_it_runs_the_copy(self) -> None:
+        online, x = network(), torch.randn(5, 3)
+        target = TargetNetwork(online)
+        drift(online, 1)
+        assert torch.equal(target(x), target.module(x))
+        assert not target(x).requires_grad
+        assert target(x.requires_grad_()).requires_grad  # a gradient with respect to the input still flows
+
+    def test_train_leaves_it_in_eval_mode(self) -> None:
+        agent = nn.ModuleDict({"online": network(), "target": TargetNetwork(network())})
+        agent.train()
+        assert agent["online"].training
+        assert not any(module.training for module in agent["target"].modules())
+        agent["target"].train()
+        assert not any(module.training for module in agent["target"].modules())
+
+    def test_requires_grad_leaves_it_frozen(self) -> None:
+        target = TargetNetwork(network()).requires_grad_(True)
+        assert not any(parameter.requires_grad for parameter in target.parameters())
+
+    def test_gradients_of_the_online_network_are_not_copied(self) -> None:
+        online = network()
+        online(torch.randn(4, 3)).sum().backward()
+        assert all(parameter.grad is None for parameter in TargetNetwork(online).parameters())
+
+    def test_a_compiled_network_is_copied_uncompiled(self) -> None:
+        online = network()
+        compiled = torch.compile(online, backend="eager")
+        target = TargetNetwork(compiled, tau=0.5)
+        assert isinstance(target.module, nn.Sequential)
+        drift(online, 1)
+        target.update(compiled)
+        assert not torch.equal(target.module[0].weight, network()[0].weight)
+
+    def test_a_factory_builds_it_where_deepcopy_cannot(self) -> None:
+        class Locked(nn.Linear):
+            def __deepcopy__(self, memo: dict) -> nn.Module:
+                raise RuntimeError("this holds a lock")
+
+        online = Locked(3, 2)
+        target = TargetNetwork(online, factory=lambda: Locked(3, 2))
+        assert torch.equal(target.module.weight, online.weight)
+        assert not target.module.weight.requires_grad
+
+    def test_it_says_what_it_is(self) -> None:
+        assert "tau=0.01, every=3, buffers='keep', count=0" in repr(
+            TargetNetwork(network(), tau=0.01, every=3, buffers="keep")
+        )
+        assert "tau=a schedule" in repr(TargetNetwork(network(), tau=cosine(0.1, 5)))
+        assert "tau=a tensor" in repr(TargetNetwork(network(), tau=torch.tensor([0.1])))
+
+
+class TestClock:
+    def moves(self, target: TargetNetwork, online: nn.Module, updates: int) -> list[int]:
+        """At which updates the copy changed."""
+        found = []
+        for k in range(1, updates + 1):
+            drift(online, k)
+            before = target.module[0].weight.clone()
+            target.update(online)
+            if not torch.equal(before, target.module[0].weight):
+                found.append(k)
+        return found
+
+    @pytest.mark.parametrize(("every", "expected"), [(1, [1, 2, 3, 4, 5, 6, 7]), (3, [3, 6]), (7, [7]), (8, [])])
+    def test_it_acts_at_every_nth_update(self, every: int, expected: list[int]) -> None:
+        online = network()
+        assert self.moves(TargetNetwork(online, tau=0.5, every=every), online, 7) == expected
+
+    def test_buffers_keep_the_same_clock(self) -> None:
+        online = network()
+        target = TargetNetwork(online, every=2)
+        drift(online, 1)
+        target.update(online)
+        assert not torch.equal(target.module[1].running_mean, online[1].running_mean)
+        target.update(online)
+        assert torch.equal(target.module[1].running_mean, online[1].running_mean)
+
+    def test_a_schedule_is_asked_with_the_number_of_the_update(self) -> None:
+        asked = []
+
+        def schedule(count: int) -> float:
+            asked.append(count)
+            return 0.5
+
+        online = network()
+        target = TargetNetwork(online, tau=schedule, every=2)
+        for _ in range(6):
+            target.update(online)
+        assert asked == [2, 4, 6]
+
+    def test_a_warm_up_is_the_mean_of_the_first_networks(self) -> None:
+        online = network()
+        seen = [online[0].weight.detach().numpy().astype(np.float64)]
+        target = TargetNetwork(online, tau=warmup(0.0))
+        for k in range(20):
+            drift(online, k)
+            seen.append(online[0].weight.detach().numpy().astype(np.float64))
+            target.update(online)
+        np.testing.assert_allclose(target.module[0].weight.numpy(), np.mean(seen, axis=0), atol=1e-6)
+
+    def test_reset_copies_and_leaves_the_clock(self) -> None:
+        online = network()
+        target = TargetNetwork(online, every=3)
+        target.update(online)
+        drift(online, 1)
+        target.reset(online)
+        assert target.count == 1
+        for name, tensor in online.state_dict().items():
+            assert torch.equal(target.module.state_dict()[name], tensor)
+
+    def test_an_update_that_is_refused_does_not_count(self) -> None:
+        target = TargetNetwork(network())
+        with pytest.raises(ValueError, match="same sizes"):
+            target.update(nn.Sequential(nn.Linear(3, 9), nn.BatchNorm1d(9), nn.Identity(), nn.Linear(9, 2)))
+        assert target.count == 0
+
+    def test_a_tau_for_each_member(self) -> None:
+        class Population(nn.Module):
+            def __init__(self) -> None:
+                super().__init__()
+                self.weight = nn.Parameter(torch.zeros(3, 4, 2))
+
+        online = Population()
+        target = TargetNetwork(online, tau=torch.tensor([0.0, 0.25, 1.0]))
+        with torch.no_grad():
+            online.weight.fill_(1.0)
+        target.update(online)
+        assert target.module.weight[:, 0, 0].tolist() == [0.0, 0.25, 1.0]
+        assert "tau" not in target.state_dict()
+
+
+class TestPrecision:
+    @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+    def test_the_average_of_a_low_precision_network_is_kept_in_fp32(self, dtype: torch.dtype) -> None:
+        online = network(dtype=dtype)
+        target = TargetNetwork(online, tau=0.001)
+        assert all(tensor.dtype != dtype for tensor in target.average.state_dict().values())
+        assert all(parameter.dtype == dtype for parameter in target.module.parameters())
+        expected = {n: p.detach().double().numpy() for n, p in online.named_parameters()}
+        for k in range(50):
+            drift(online, k)
+            target.update(online)
+            for name, parameter in online.named_parameters():
+                expected[name] = 0.001 * parameter.detach().double().numpy() + 0.999 * expected[name]
+        for name, parameter in target.average.named_parameters():
+            np.testing.assert_allclose(parameter.numpy(), expected[name], rtol=0, atol=2e-6)
+        for name, parameter in target.module.named_parameters():
+            assert torch.equal(parameter, target.average.get_parameter(name).to(dtype))
+
+    @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+    def test_it_takes_what_the_online_network_takes(self, dtype: torch.dtype) -> None:
+        online = network(dtype=dtype).eval()
+        target = TargetNetwork(online)
+        x = torch.randn(5, 3, dtype=dtype)
+        assert torch.equal(target(x), online(x))
+        assert not any(module.training for module in target.modules())
+
+    @pytest.mark.parametrize("buffers", ["copy", "average", "keep"])
+    def test_buffers_follow_the_rule_there_too(self, buffers: str) -> None:
+        online = network(dtype=torch.bfloat16)
+        target = TargetNetwork(online, tau=0.25, buffers=buffers)
+        before = online[1].running_mean.clone()
+        drift(online, 1)
+        target.update(online)
+        weight = {"copy": 1.0, "average": 0.25, "keep": 0.0}[buffers]
+        expected = weight * online[1].running_mean.float() + (1 - weight) * before.float()
+        torch.testing.assert_close(target.average[1].running_mean, expected)
+        assert torch.equal(target.module[1].running_mean, expected.bfloat16())
+        assert (target.module[1].num_batches_tracked == online[1].num_batches_tracked) == (buffers != "keep")
+
+    def test_single_precision_needs_no_second_copy(self) -> None:
+        assert TargetNetwork(network()).average is None
+        assert TargetNetwork(network(dtype=torch.float64)).average is None
+
+    def test_casting_it_rounds_the_copy_and_not_the_average(self) -> None:
+        online = network()
+        target = TargetNetwork(online, tau=0.1)
+        exact = target.module[0].weight.clone()
+        holder = nn.ModuleList([online, target]).to(torch.bfloat16)
+        assert target.module[0].weight.dtype == torch.bfloat16
+        assert torch.equal(target.average[0].weight, exact)
+        holder.to(torch.float16)
+        assert torch.equal(target.average[0].weight, exact)
+        target.update(online)
+        assert target.module[0].weight.dtype == torch.float16
+        assert target.average[0].weight.dtype == torch.float32
+
+    def test_moving_it_moves_everything(self) -> None:
+        target = TargetNetwork(network(dtype=torch.bfloat16), tau=torch.tensor([0.5])).to("meta")
+        assert all(tensor.is_meta for tensor in (*target.parameters(), *target.buffers()))
+        assert target.tau.is_meta
+
+    def test_a_member_tau_is_not_rounded(self) -> None:
+        target = TargetNetwork(network(), tau=torch.tensor([0.005])).bfloat16()
+        assert target.tau.dtype == torch.float32
+
+
+TAUS = [0.01, cosine(0.2, 9), warmup(0.05)]
+
+
+class TestSaving:
+    @given(
+        before=st.integers(0, 6),
+        after=st.integers(0, 6),
+        every=st.integers(1, 3),
+        tau=st.sampled_from(TAUS),
+        buffers=st.sampled_from(["copy", "average", "keep"]),
+        dtype=st.sampled_from([torch.float32, torch.bfloat16, torch.float64]),
+    )
+    @settings(max_examples=40)
+    def test_k_updates_save_load_m_updates_are_k_plus_m_updates(
+        self, before: int, after: int, every: int, tau: object, buffers: str, dtype: torch.dtype
+    ) -> None:
+        online = network(dtype=dtype)
+        whole = TargetNetwork(online, tau=tau, every=every, buffers=buffers)
+        for k in range(before):
+            drift(online, k)
+            whole.update(online)
+        file = io.BytesIO()
+        torch.save(whole.state_dict(), file)
+        file.seek(0)
+        resumed = TargetNetwork(network(9, dtype), tau=tau, every=every, buffers=buffers)
+        resumed.load_state_dict(torch.load(file, weights_only=True))
+        assert_same_state(resumed, whole)
+        for k in range(after):
+            drift(online, 100 + k)
+            whole.update(online)
+            resumed.update(online)
+        assert resumed.count == before + after
+        assert_same_state(resumed, whole)
+
+    def test_it_is_saved_within_a_larger_module(self) -> None:
+        online = network()
+        agent = nn.ModuleDict({"online": online, "target": TargetNetwork(online, every=5)})
+        drift(online, 1)
+        agent["target"].update(online)
+        other = nn.ModuleDict({"online": network(3), "target": TargetNetwork(network(3), every=5)})
+        other.load_state_dict(agent.state_dict())
+        assert_same_state(other, agent)
+        assert other["target"].count == 1
+
+    def test_loading_keeps_storage_unless_asked(self) -> None:
+        target, other = TargetNetwork(network()), TargetNetwork(network(1))
+        pointer = target.module[0].weight.data_ptr()
+        target.load_state_dict(other.state_dict())
+        assert target.module[0].weight.data_ptr() == pointer
+        target.load_state_dict(other.state_dict(), assign=True)
+        assert target.module[0].weight.data_ptr() == other.module[0].weight.data_ptr()
+        assert not target.module[0].weight.requires_grad
+
+    def test_updates_go_on_after_loading_with_assign(self) -> None:
+        online = network()
+        target = TargetNetwork(online, tau=0.5)
+        target.update(online)
+        target.load_state_dict(TargetNetwork(network(1)).state_dict(), assign=True)
+        expected = 0.5 * (online[0].weight + target.module[0].weight).detach()
+        target.update(online)
+        torch.testing.assert_close(target.module[0].weight, expected)
+
+    def test_part_of_a_state_loads_when_not_strict(self) -> None:
+        target, other = TargetNetwork(network()), TargetNetwork(network(1))
+        state = other.state_dict()
+        del state["_extra_state"], state["module.0.weight"]
+        target.load_state_dict(state, strict=False)
+        assert target.count == 0
+        assert torch.equal(target.module[0].bias, other.module[0].bias)
+
+    def test_nothing_is_loaded_from_a_state_that_does_not_fit(self) -> None:
+        target, other = TargetNetwork(network()), TargetNetwork(network(1))
+        before = copy.deepcopy(target.state_dict())
+        state = other.state_dict() | {"module.3.bias": torch.zeros(7)}
+        with pytest.raises(ValueError, match=r"module\.3\.bias"):
+            target.load_state_dict(state)
+        for key, value in target.state_dict().items():
+            assert torch.equal(value, before[key]) if isinstance(value, Tensor) else value == before[key]
+
+    def test_it_can_be_copied_and_pickled(self) -> None:
+        online = network(dtype=torch.bfloat16)
+        target = TargetNetwork(online, tau=cosine(0.1, 10))
+        target.update(online)
+        file = io.BytesIO()
+        torch.save(target, file)
+        file.seek(0)
+        for twin in (copy.deepcopy(target), torch.load(file, weights_only=False)):
+            drift(online, 1)
+            assert_same_state(twin, target)
+            twin.update(online)
+            assert twin.count == target.count + 1
