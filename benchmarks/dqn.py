@@ -71,15 +71,15 @@ def population_rate(agents: int, steps: int) -> float:
 
 
 def assert_same_update() -> float:
-    """Update both libraries twenty times from the same weights and batches; return the largest difference of a weight."""
+    """Update both libraries twenty times from the same weights and batches; return the largest difference."""
     import numpy as np
     from stable_baselines3.common.buffers import ReplayBufferSamples
     from stable_baselines3.common.logger import Logger
 
     from companion.population import Grid
+    from companion.population.settings import check, shape_settings
     from companion.rl.dqn import DQN, Agents
     from companion.rl.replay import Batch
-    from companion.population.settings import check, shape_settings
     from companion.rl.training import settings_of
 
     model = sb3_model(0)

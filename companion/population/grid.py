@@ -37,11 +37,11 @@ class Grid:
                 raise ValueError(f"{name} is an empty list; give at least one value, or a single value without a list")
             if any(value in values[:i] for i, value in enumerate(values)):
                 raise ValueError(f"{name}={values} holds a value twice; give each value once (more runs: more seeds)")
-        self._seeds = _seed_list(seeds)
+        self.seed_values = _seed_list(seeds)
         self._rows = [
             (dict(zip(self.swept, combination, strict=True)), seed)
             for combination in product(*self.swept.values())
-            for seed in self._seeds
+            for seed in self.seed_values
         ]
 
     @property
@@ -95,13 +95,13 @@ class Grid:
         Swept settings and seeds are coordinates. A swept setting whose values are no numbers is labelled by text:
         ``(64, 64)`` as ``"64-64"``.
         """
-        shape = (*(len(values) for values in self.swept.values()), len(self._seeds))
+        shape = (*(len(values) for values in self.swept.values()), len(self.seed_values))
         data = {
             name: ((*self.dims, *own), np.asarray(array).reshape(*shape, *np.asarray(array).shape[1:]))
             for name, (own, array) in variables.items()
         }
         labels = {name: (name, _labels(values)) for name, values in self.swept.items()}
-        labels["seed"] = ("seed", np.array(self._seeds, dtype=np.int64))
+        labels["seed"] = ("seed", np.array(self.seed_values, dtype=np.int64))
         return xr.Dataset(
             data,
             coords={**labels, **(coords or {})},

@@ -1,9 +1,10 @@
 """Reinforcement learning as populations of agents: environments, replay, algorithms and the training loop.
 
-``rl.train("dqn", "CartPole-v1", tau=[1.0, 0.01], seeds=8)`` trains every setting times every seed at once.
+``rl.train("dqn", "CartPole-v1", tau=[1.0, 0.01], seeds=8)`` trains every setting times every seed at once;
+:mod:`~companion.rl.tabular` and :mod:`~companion.rl.linear` are the small worlds in which all can be computed.
 """
 
-from companion.rl import environments
+from companion.rl import environments, linear, tabular
 from companion.rl.training import train
 
-__all__ = ["environments", "train"]
+__all__ = ["environments", "linear", "tabular", "train"]

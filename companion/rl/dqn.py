@@ -95,8 +95,8 @@ class Agents:
         self.actions = actions
         self.any_double = bool(settings.double_q.any())
         sizes = (observation_size, *settings.hidden, actions)
-        self.online = MLP(sizes, seeds).to(device)
-        self.target = MLP(sizes, seeds).to(device).requires_grad_(False)
+        self.online = MLP(sizes, seeds, activation=torch.relu_).to(device)
+        self.target = MLP(sizes, seeds, activation=torch.relu_).to(device).requires_grad_(False)
         self.optimizer = Adam(self.online, settings.learning_rate)
         self.online_weights, self.target_weights = self.optimizer.weights, flatten(self.target)
         self.steps = torch.zeros((), dtype=torch.int64, device=device)

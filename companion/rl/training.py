@@ -1,9 +1,6 @@
 """One call trains a figure: every combination of the settings, times every seed, as one batched program."""
 
 import contextlib
-import datetime
-import os
-import platform
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from types import SimpleNamespace
@@ -16,8 +13,8 @@ from jaxtyping import Float
 from torch import Tensor
 from tqdm import tqdm
 
-import companion
 from companion.population import Grid, Noise, Streams
+from companion.population.runs import choose_device, progress_bar, provenance
 from companion.population.settings import check, nearest, shape_settings
 from companion.rl import environments
 from companion.rl.dqn import DQN, Agents
@@ -96,18 +93,16 @@ def train(
         raise ValueError(
             f"learning_starts={checked['learning_starts']} leaves nothing of steps={steps} to learn in; raise steps"
         )
-    where = torch.device(device if device is not None else "cuda" if torch.cuda.is_available() else "cpu")
+    where = choose_device(device)
 
     began = time.perf_counter()
     checkpoints = sorted({*range(every, steps + 1, every), steps})
     results: dict[str, np.ndarray] = {}
-    shown = progress and os.environ.get("COMPANION_PROGRESS") != "0"
     groups = list(grid.groups(shape_settings(settings_type)))
     with (
         _threads_for(grid.members // len(groups)),
-        tqdm(total=steps * len(groups), desc=algorithm, unit="step", leave=False, disable=not shown) as bar,
+        progress_bar(algorithm, steps * len(groups), show=progress) as bar,
     ):
-        threads = torch.get_num_threads()
         for indices, fixed in groups:
             values = settings_of(grid, indices, fixed, where)
             loop = Loop(agents_type, world, values, grid.seeds[indices].tolist(), steps, where)
@@ -115,6 +110,7 @@ def train(
             for name, array in part.items():
                 whole = results.setdefault(name, np.full((grid.members, *array.shape[1:]), np.nan, dtype=np.float32))
                 whole[indices] = array
+        made = provenance(where, began)
 
     own = {name: ("frame", "observation") if name == "episode" else ("step",) for name in results}
     if film:  # frames after the longest episode hold nothing
@@ -127,17 +123,12 @@ def train(
             "algorithm": algorithm,
             "environment": environment,
             **checked,
-            "seeds": grid.dataset({})["seed"].values.tolist(),
+            "seeds": grid.seed_values,
             "steps": steps,
             "evaluate_every": every,
             "evaluation_episodes": evaluation_episodes,
             "film": film,
-            "device": _describe(where),
-            "threads": threads,
-            "versions": f"companion {companion.__version__}, torch {torch.__version__}, numpy {np.__version__}, "
-            f"Python {platform.python_version()}",
-            "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-            "wall_seconds": round(time.perf_counter() - began, 3),
+            **made,
         },
     )
 
@@ -316,8 +307,3 @@ def _at_least_one(name: str, count: Any) -> None:
         raise TypeError(f"{name}={count!r} must be an integer; it cannot be swept")
     if count < 1:
         raise ValueError(f"{name}={count} must be at least 1")
-
-
-def _describe(device: torch.device) -> str:
-    """The device by its maker's name, for the record."""
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
