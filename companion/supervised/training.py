@@ -1,8 +1,5 @@
 """Plain stochastic gradient descent, and moving averages of the weights that it never looks at."""
 
-import datetime
-import os
-import platform
 import time
 from collections.abc import Sequence
 from copy import deepcopy
@@ -16,12 +13,11 @@ import xarray as xr
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 from torch.nn.functional import cross_entropy
-from tqdm import tqdm
 
-import companion
 from companion.averaging import soft_update
 from companion.population import MLP, Grid, Streams, flatten
 from companion.population.networks import flatten_gradients
+from companion.population.runs import choose_device, progress_bar, provenance
 from companion.population.settings import check, nearest, setting, shape_settings
 from companion.supervised.data import DATASETS, Split, split
 
@@ -170,16 +166,15 @@ def train(
     checked = check(Settings, settings)
     grid = Grid({name: value for name, value in checked.items() if name not in PER_AVERAGE}, seeds)
     averages = Grid({name: checked[name] for name in PER_AVERAGE})
-    where = torch.device(device if device is not None else "cuda" if torch.cuda.is_available() else "cpu")
+    where = choose_device(device)
 
     began = time.perf_counter()
     taus = torch.as_tensor(weight_of_new(averages.column("tau"), averages.column("debias"), steps)).float().to(where)
     marks = sorted({*range(0, steps, every), steps})
     measured = np.empty((2, grid.members, 1 + averages.members, len(marks)), dtype=np.float32)
     fit = np.empty((grid.members, len(marks)), dtype=np.float32)
-    shown = progress and os.environ.get("COMPANION_PROGRESS") != "0"
     groups = list(grid.groups(shape_settings(Settings)))
-    with tqdm(total=steps * len(groups), desc=dataset, unit="step", leave=False, disable=not shown) as bar:
+    with progress_bar(dataset, steps * len(groups), show=progress) as bar:
         for indices, fixed in groups:
             members = grid.seeds[indices].tolist()
             columns = {name: grid.column(name)[indices] for name in ("learning_rate", "anneal", "label_noise")}
@@ -212,15 +207,10 @@ def train(
         attrs={
             "dataset": dataset,
             **checked,
-            "seeds": grid.dataset({})["seed"].values.tolist(),
+            "seeds": grid.seed_values,
             "steps": steps,
             "evaluate_every": every,
-            "device": torch.cuda.get_device_name(where) if where.type == "cuda" else where.type,
-            "threads": torch.get_num_threads(),
-            "versions": f"companion {companion.__version__}, torch {torch.__version__}, numpy {np.__version__}, "
-            f"Python {platform.python_version()}",
-            "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-            "wall_seconds": round(time.perf_counter() - began, 3),
+            **provenance(where, began),
         },
     )
 
@@ -228,7 +218,10 @@ def train(
 def weight_of_new(
     tau: Float[np.ndarray, " average"], debias: Bool[np.ndarray, " average"], steps: int
 ) -> Float[np.ndarray, "step average"]:
-    """The weight of the newest value at updates 1 … ``steps``: tau, or where ``debias`` is set τ / (1 − (1 − τ)^k)."""
+    """The weight of the newest value at updates 1 … ``steps``: tau, or where ``debias`` is set τ / (1 − (1 − τ)^k).
+
+    Source: Kingma and Ba 2015, section 3, written as a schedule; equation (2.11) of the book.
+    """
     k = np.arange(1.0, steps + 1)[:, None]
     with np.errstate(invalid="ignore"):
         corrected = np.where(tau > 0, tau / (1 - (1 - tau) ** k), 1 / k)
