@@ -42,6 +42,7 @@ class Group:
         self.device, self.dtype, self.source = chosen[0].target.device, chosen[0].target.dtype, chosen[0].online.dtype
         self.low_precision = low_precision(self.dtype)
         self.one_dtype = self.dtype == self.source
+        self.plain = self.one_dtype and not self.low_precision and len(indices) == len(pairs)
         self._indices = indices
         self._all = len(indices) == len(pairs)
 
@@ -68,6 +69,7 @@ class Pairing:
             keys.setdefault(key, []).append(index)
         self.averaged = [Group(pairs, indices) for key, indices in keys.items() if key[0]]
         self.copied = [Group(pairs, indices) for key, indices in keys.items() if not key[0]]
+        self.plain = not self.copied and [group.plain for group in self.averaged] == [True]
 
 
 Matched = tuple[Pairing, list[Tensor], list[Tensor]]
@@ -94,24 +96,24 @@ def paired(online: Network, target: Network, buffers: Buffers, *, keep: bool) ->
 
 def _paired_modules(online: nn.Module, target: nn.Module, buffers: Buffers, keep: bool) -> Matched:
     key = (id(online), id(target), buffers)
-    kept = _kept_modules.get(key) if keep else None
+    kept = kept_modules.get(key) if keep else None
     if kept is not None and kept.holds():
         return kept.matched
     matched = _match(_module_pairs(online, target, buffers))
     if keep and _have_addresses(matched):
         made_of = [*_made_of(online), *_made_of(target)]
-        _keep(_kept_modules, key, _KeptModules(matched, made_of), (online, target))
+        _keep(kept_modules, key, KeptModules(matched, made_of), (online, target))
     return matched
 
 
 def _paired_sequences(online: list[Tensor], target: list[Tensor], buffers: Buffers, keep: bool) -> Matched:
     key = (*map(id, online), buffers, *map(id, target))
-    kept = _kept_sequences.get(key) if keep else None
-    if kept is not None and kept.unmoved(online, online + target):
+    kept = kept_sequences.get(key) if keep else None
+    if kept is not None and kept.unmoved(online + target):
         return kept.pairing, online, target
     matched = _match(_sequence_pairs(online, target, buffers))
     if keep and _have_addresses(matched):
-        _keep(_kept_sequences, key, _Kept(matched), {*online, *target})
+        _keep(kept_sequences, key, _Kept(matched), {*online, *target})
     return matched
 
 
@@ -337,28 +339,35 @@ class _Kept:
     def __init__(self, matched: Matched) -> None:
         self.pairing, online, target = matched
         self.owners: list[weakref.ref] = []  # when one of them goes, so does this
-        self._places = [tensor.data_ptr() for tensor in online + target]
-        self._sizes = [tensor.numel() for tensor in online]
+        self._places = list(map(_place_of, online + target))
 
-    def unmoved(self, online: list[Tensor], both: list[Tensor]) -> bool:
-        """Whether the tensors are where they were: ``module.to`` and ``tensor.data = …`` move them unseen."""
-        return list(map(_place_of, both)) == self._places and list(map(_size_of, online)) == self._sizes
-
-
-_place_of, _size_of = Tensor.data_ptr, Tensor.numel
+    def unmoved(self, tensors: list[Tensor]) -> bool:
+        """Whether online's and target's tensors are where they were: ``module.to`` and ``x.data = …`` move them."""
+        return list(map(_place_of, tensors)) == self._places
 
 
-class _KeptModules(_Kept):
-    """A pairing of two modules, their tensors, and what the modules were made of when they were checked."""
+_place_of = Tensor.data_ptr
+
+
+class KeptModules(_Kept):
+    """A pairing of two modules, their tensors, and what the modules were made of when they were checked.
+
+    Attributes:
+        matched: The pairing, and the tensors it speaks of.
+        plain: For a float tau, whether one fused call over all tensors is all there is to do.
+    """
 
     def __init__(self, matched: Matched, made_of: list[dict[str, Any]]) -> None:
         super().__init__(matched)
         self.matched = matched
-        self._both = matched[1] + matched[2]
-        self._made_of, self._was_made_of = made_of, [dict(each) for each in made_of]
+        self.plain = matched[0].plain
+        self._tensors = matched[1] + matched[2]
+        self._empty = [each for each in made_of if not each]
+        self._filled = [each for each in made_of if each]
+        self._was_filled = [dict(each) for each in self._filled]
         singles = [
             (holder, key, tensor)
-            for holder in made_of
+            for holder in self._filled
             for key, tensor in holder.items()
             if isinstance(tensor, Tensor) and tensor.numel() == 1
         ]
@@ -367,16 +376,18 @@ class _KeptModules(_Kept):
         self._singles = [tensor for _, _, tensor in singles]
 
     def holds(self) -> bool:
-        """Whether the modules are still made of what they were, and all of it where it was."""
+        """Whether the modules are still made of what they were, and all of it is where it was."""
         try:
             # Dicts compare their values by identity first, which takes a microsecond for two whole networks. Where a
-            # tensor was replaced, its == is asked next: that raises, except for single numbers, hence the second line.
-            same = self._made_of == self._was_made_of and all(
-                map(is_, map(getitem, self._single_in, self._single_keys), self._singles)
+            # tensor was replaced, its == is asked next: that raises, except for single numbers, hence the third line.
+            return (
+                not any(self._empty)
+                and self._filled == self._was_filled
+                and all(map(is_, map(getitem, self._single_in, self._single_keys), self._singles))
+                and list(map(_place_of, self._tensors)) == self._places
             )
         except RuntimeError:
             return False
-        return same and self.unmoved(self.matched[1], self._both)
 
 
 def _made_of(module: nn.Module) -> Iterator[dict[str, Any]]:
@@ -389,8 +400,8 @@ def _made_of(module: nn.Module) -> Iterator[dict[str, Any]]:
 
 
 _MOST = 64  # pairings kept at a time; the oldest makes room
-_kept_modules: dict[tuple[int, int, str], _KeptModules] = {}
-_kept_sequences: dict[tuple[int | str, ...], _Kept] = {}
+kept_modules: dict[tuple[int, int, str], KeptModules] = {}
+kept_sequences: dict[tuple[int | str, ...], _Kept] = {}
 
 
 def _keep(table: dict[Any, Any], key: object, kept: _Kept, owners: Iterable[object]) -> None:

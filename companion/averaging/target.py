@@ -37,8 +37,8 @@ class TargetNetwork(nn.Module):
         online: The network to follow.
         tau: The weight of the online network, in [0, 1]; or a tensor of shape ``(member,)``; or a schedule, a callable
             that takes the number k = 1, 2, … of the update and returns one of the two.
-        every: The target moves at updates ``every``, ``2·every``, …, counted in calls of `update`. ``tau`` is the weight of
-            one such move: ``1 − (1 − tau)**every`` looks back as far as ``tau`` at every update does.
+        every: The target moves at updates ``every``, ``2·every``, …, counted in calls of `update`. ``tau`` is the
+            weight of one such move: ``1 − (1 − tau)**every`` looks back as far as ``tau`` at every update does.
         buffers: What becomes of floating-point buffers: ``"copy"``, ``"average"`` or ``"keep"``, as in `soft_update`.
         factory: Builds the copy, as in ``factory=lambda: Critic(17, 6)``, for a network that cannot be deep-copied. It
             is then set to the online network's values.

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import _C, Tensor, _foreach_lerp_
+from torch.compiler import is_dynamo_compiling
 
 from companion.averaging.conventions import Number, unit_interval
-from companion.averaging.pairing import PLAIN, Buffers, Group, Network, paired
+from companion.averaging.pairing import PLAIN, Buffers, Group, Network, kept_modules, paired
 
 
 def soft_update(
@@ -46,8 +47,13 @@ def soft_update(
 
     Source: Lillicrap et al., "Continuous control with deep reinforcement learning" (arXiv:1509.02971), Algorithm 1.
     """
-    weight = tau if type(tau) is float and 0.0 <= tau <= 1.0 else _checked_tau(tau)
-    _move(online, target, weight, buffers)
+    if type(tau) is float and 0.0 < tau < 1.0 and not is_dynamo_compiling():
+        known = kept_modules.get((id(online), id(target), buffers))
+        if known is not None and known.plain and known.holds():  # the usual case, and the short way
+            with _C._InferenceMode(True):
+                _foreach_lerp_(known.matched[2], known.matched[1], tau)
+            return
+    _move(online, target, _checked_tau(tau), buffers)
 
 
 def hard_update(online: Network, target: Network) -> None:
@@ -71,20 +77,20 @@ def hard_update(online: Network, target: Network) -> None:
 
 
 def _move(online: Network, target: Network, tau: float | Tensor, buffers: Buffers) -> None:
-    tracing = torch.compiler.is_compiling()
+    tracing = is_dynamo_compiling()
     pairing, ours, theirs = paired(online, target, buffers, keep=not tracing)
     averaged, copied = pairing.averaged, pairing.copied
     if type(tau) is float and tau in (0.0, 1.0):  # without arithmetic, in which 0·∞ would be NaN
         averaged, copied = [], (averaged + copied if tau else copied)
     weights = [_weights(group, tau) for group in averaged]
     # The second is what torch.inference_mode() enters, without its half microsecond; a compiler knows only the first.
-    with torch.no_grad() if tracing else torch._C._InferenceMode(True):
+    with torch.no_grad() if tracing else _C._InferenceMode(True):
         for group, weight in zip(averaged, weights, strict=True):
             towards, average = group.of(ours), group.of(theirs)
             if not group.one_dtype:
                 narrow, towards = towards, [torch.empty_like(tensor) for tensor in average]
                 torch._foreach_copy_(towards, narrow)
-            torch._foreach_lerp_(average, towards, weight)
+            _foreach_lerp_(average, towards, weight)
         for group in copied:
             torch._foreach_copy_(group.of(theirs), group.of(ours))
 

@@ -419,9 +419,9 @@ class TestKeptPairing:
 
     def test_it_is_used_again(self, networks) -> None:
         online, target = networks
-        kept = pairing._kept_modules[(id(online), id(target), "copy")]
+        kept = pairing.kept_modules[(id(online), id(target), "copy")]
         soft_update(online, target, 0.5)
-        assert pairing._kept_modules[(id(online), id(target), "copy")] is kept
+        assert pairing.kept_modules[(id(online), id(target), "copy")] is kept
 
     @pytest.mark.parametrize("which", [0, 1])
     def test_after_to_another_dtype(self, networks, which: int) -> None:
@@ -482,11 +482,6 @@ class TestKeptPairing:
         with pytest.raises(ValueError, match="shares storage"):
             soft_update(*networks)
 
-    def test_after_online_was_cut_in_place(self, networks) -> None:
-        networks[0][0].weight.data = networks[0][0].weight.data[:1]
-        with pytest.raises(ValueError, match="has shape"):
-            soft_update(*networks)
-
     def test_sequences_too(self) -> None:
         online, target = [torch.ones(3)], [torch.zeros(3)]
         soft_update(online, target, 0.5)
@@ -506,7 +501,7 @@ class TestKeptPairing:
         watch = [weakref.ref(network[0].weight) for network in (online, target)]
         del online
         gc.collect()
-        assert key not in pairing._kept_modules
+        assert key not in pairing.kept_modules
         assert watch[0]() is None
         del target
         gc.collect()
@@ -515,17 +510,17 @@ class TestKeptPairing:
     def test_it_keeps_no_tensor_of_a_sequence_alive(self) -> None:
         online, target = [torch.ones(3)], [torch.zeros(3)]
         soft_update(online, target, 0.5)
-        watch, size = weakref.ref(target[0]), len(pairing._kept_sequences)
+        watch, size = weakref.ref(target[0]), len(pairing.kept_sequences)
         del target
         gc.collect()
         assert watch() is None
-        assert len(pairing._kept_sequences) == size - 1
+        assert len(pairing.kept_sequences) == size - 1
 
     def test_it_does_not_grow_without_end(self) -> None:
         pairs = [([torch.ones(1)], [torch.zeros(1)]) for _ in range(200)]
         for online, target in pairs:
             soft_update(online, target, 0.5)
-        assert len(pairing._kept_sequences) <= 64
+        assert len(pairing.kept_sequences) <= 64
         for online, target in pairs:
             soft_update(online, target, 0.5)
             assert target[0].item() == 0.75
