@@ -62,6 +62,8 @@ def flatten(network: nn.Module) -> Float[Tensor, "member number"]:
     The network works as before, but its parameters are now slices of that tensor: an optimizer's step or a soft update
     is one call on one tensor, however many layers there are. Every slice starts at a multiple of 64 bytes, with zeros
     between: matrix kernels round differently on unaligned memory, and a member's place among the others would show.
+    Members' slices interleave in memory, so move a flattened target by its tensor:
+    ``soft_update([weights], [target_weights], tau)``.
 
     Raises:
         ValueError: the network has no parameters, or they do not share their first axis, dtype and device.
