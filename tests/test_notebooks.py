@@ -115,7 +115,9 @@ def test_exercises_are_known_and_have_cards(notebook: nbformat.NotebookNode) -> 
     solved = re.findall(r"companion\.solution\(\s*\"([\w-]+)\"", code)
     assert len(checked) >= 3
     assert sorted(checked) == sorted(solved)
-    cards = re.findall(r"^### Exercise (\d+\.\d+) · .+\n+\*(easy|medium|hard) · [^*]*\b\d+ minutes\b[^*]*\*", prose(notebook), re.M)
+    cards = re.findall(
+        r"^### Exercise (\d+\.\d+) · .+\n+\*(easy|medium|hard) · [^*]*\b\d+ minutes\b[^*]*\*", prose(notebook), re.M
+    )
     assert len(cards) == len(checked)
     assert set(checked) <= KNOWN
 

@@ -9,11 +9,11 @@ import nbformat
 import numpy as np
 import pytest
 import torch
-from helpers import proves
 from nbclient import NotebookClient
 
 import companion
 from companion.exercises import Exercise, Hint, core, expect, matches
+from tests.exercises.helpers import proves
 
 
 def double(x):

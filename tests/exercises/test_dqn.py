@@ -4,10 +4,10 @@ import math
 
 import pytest
 import torch
-from helpers import proves
 from torch.nn.functional import huber_loss
 
 from companion.exercises import core, dqn
+from tests.exercises.helpers import proves
 
 
 def test_horizon():
