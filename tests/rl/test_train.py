@@ -78,7 +78,7 @@ def assert_same(a: xr.Dataset, b: xr.Dataset) -> None:
 @pytest.mark.parametrize("threads", [1, 2])
 def test_an_agent_is_the_same_whichever_others_train_beside_it(threads):
     """Bit for bit, on one CPU thread or two: member 3 of 8, alone and in other company."""
-    default = {"hidden": (64, 64), "batch_size": 64, "steps": 600, "learning_starts": 100, "evaluation_episodes": 8}
+    default = {"hidden": (64, 64), "batch_size": 64, "steps": 250, "learning_starts": 50, "evaluation_episodes": 8}
     crowd = train(tau=[1.0, 0.01], double_q=[False, True], seeds=2, **default)
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
