@@ -36,18 +36,20 @@ def tau_map() -> str:
     fig, ax = plt.subplots(figsize=(7.2, 4.2))
     study.across(ax, final, x="tau")
     ax.set(xlabel="tau: how much of the online network the target takes over at every update", ylabel="return")
-    ends = "; ".join(f"{value:.0f} at tau = {tau:g}" for tau, value in worst.items())
+    best_said = f"{float(centre.max()):.0f} at tau = {best:g}"
+    ends = " and ".join(f"{value:.0f} at tau = {tau:g}" for tau, value in worst.items())
     alt = (
         f"Final return of {final.size} DQN agents on CartPole against tau, from {float(final['tau'].min()):g} to "
-        f"{float(final['tau'].max()):g}: one dot an agent, a line through the interquartile means. "
-        f"The interquartile mean is highest at tau = {best:g}, with {float(centre.max()):.0f}; it is {ends}."
+        f"{float(final['tau'].max()):g}: one dot an agent, a line through the interquartile means. The line is highest "
+        f"with {best_said}; at the ends it is {ends}."
     )
     caption = (
         f"{final.sizes['tau']} values of tau, {final.sizes['seed']} seeds each, {int(run['step'].max()):,} steps of "
         f"CartPole (500 is the most). Dots are agents, the line is the interquartile mean of the last "
         f"{last.sizes['step']} evaluations, bars its 95 % bootstrap interval. {study.provenance(run)}"
     )
-    return raw(study.figure_html(fig, alt, caption))
+    facts = f"The line is highest with {best_said}. At the two ends it is {ends}.\n"
+    return raw(study.figure_html(fig, alt, caption)) + "\n" + facts
 
 
 def raw(html: str) -> str:
