@@ -78,7 +78,7 @@ RECORDINGS = {
             "DQN on CartPole: return and value over tau, the target updated at every step",
             "companion.rl:train",
             ("dqn", "CartPole-v1"),
-            {"tau": [1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 0.0003], "steps": 50_000},
+            {"tau": [1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 0.0003], "steps": 30_000},
         ),
         Recording(
             "dqn-period",
