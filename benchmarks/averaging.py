@@ -139,10 +139,14 @@ def model_ema() -> ModuleType:
 
 
 def torchrl(online: nn.Module) -> tuple[Update, list[Tensor]]:
-    from tensordict.nn import TensorDictModule
+    from tensordict.nn import TensorDictModule, TensorDictParams
     from torchrl.objectives import LossModule, SoftUpdate
 
     class Loss(LossModule):
+        network: TensorDictModule
+        network_params: TensorDictParams
+        target_network_params: TensorDictParams
+
         def __init__(self) -> None:
             super().__init__()
             network = TensorDictModule(online, in_keys=["x"], out_keys=["y"])

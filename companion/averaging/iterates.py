@@ -43,10 +43,10 @@ class _IterateAverage:
             ValueError: ``x`` has another shape or sits on another device than the iterates before.
         """
         wide = self._widened(x)
-        self.count += 1
         if self._mean is None:
             self._mean = _blank(wide)
-        self._take(wide)
+        self._take(wide, self.count + 1)
+        self.count += 1
 
     @property
     def value(self) -> Average:
@@ -55,11 +55,12 @@ class _IterateAverage:
         Raises:
             ValueError: No iterate was shown yet.
         """
-        if self._mean is None:
+        if self.count == 0:
             raise ValueError("there is no average before the first update(x)")
         return self._narrowed(self._mean)
 
-    def _take(self, x: Any) -> None:
+    def _take(self, x: Any, count: int) -> None:
+        """Make the average one of ``count`` iterates, of which ``x``, in float64, is the last."""
         raise NotImplementedError
 
     def _narrowed(self, wide: Any) -> Any:
@@ -114,8 +115,8 @@ class PolyakAverage(_IterateAverage):
     (1992), 838–855; Ruppert, Cornell ORIE technical report 781 (1988).
     """
 
-    def _take(self, x: Any) -> None:
-        _include(self._mean, x, self.count)
+    def _take(self, x: Any, count: int) -> None:
+        _include(self._mean, x, count)
 
 
 class TailAverage(_IterateAverage):
@@ -138,7 +139,7 @@ class TailAverage(_IterateAverage):
         ValueError: It is out of range.
 
     Source: Rakhlin, Shamir and Sridharan, "Making gradient descent optimal for strongly convex stochastic
-    optimization" (arXiv:1109.5647), section 5, for suffix averaging.
+    optimization" (arXiv:1109.5647), for suffix averaging.
     """
 
     def __init__(self, start: int | None = None, *, fraction: Number | None = None) -> None:
@@ -159,9 +160,9 @@ class TailAverage(_IterateAverage):
         self._recent_count = 0
         self._drop_at = 1
 
-    def _take(self, x: Any) -> None:
+    def _take(self, x: Any, count: int) -> None:
         if self.fraction is None:
-            self.covered = max(1, self.count - (self.start or 0))
+            self.covered = max(1, count - (self.start or 0))
             _include(self._mean, x, self.covered)
             return
         if self._recent is None:
@@ -170,8 +171,8 @@ class TailAverage(_IterateAverage):
         self._recent_count += 1
         _include(self._mean, x, self.covered)
         _include(self._recent, x, self._recent_count)
-        if self.count == self._drop_at:
-            self._drop_at = max(self.count + 1, math.ceil(self.count / (1.0 - self.fraction)))
+        if count == self._drop_at:
+            self._drop_at = max(count + 1, math.ceil(count / (1.0 - self.fraction)))
             self._mean, self._recent = self._recent, self._mean
             self.covered, self._recent_count = self._recent_count, 0
 
@@ -213,17 +214,17 @@ class ExponentialAverage(_IterateAverage):
         Raises:
             ValueError: No iterate was shown yet, or none that had a weight, with ``bias_correction``.
         """
-        if self.bias_correction and self._left == 1.0 and self._mean is not None:
+        if not self.bias_correction or self.count == 0:
+            return super().value
+        if self._left == 1.0:
             raise ValueError(f"the {self.count} iterates so far all had weight 0; there is nothing to average yet")
-        if self.bias_correction and self._mean is not None:
-            return self._narrowed(self._mean / (1.0 - self._left))
-        return super().value
+        return self._narrowed(self._mean / (1.0 - self._left))
 
-    def _take(self, x: Any) -> None:
-        tau = unit_interval(self.tau(self.count)) if callable(self.tau) else self.tau
-        if self.count == 1:
+    def _take(self, x: Any, count: int) -> None:
+        tau = unit_interval(self.tau(count)) if callable(self.tau) else self.tau
+        if count == 1:
             self._mean[...] = x if self.start == "first" else 0.0
-        if self.count > 1 or self.start == "zero":
+        if count > 1 or self.start == "zero":
             if tau == 1.0:
                 self._mean[...] = x
             elif tau > 0.0:

@@ -186,12 +186,10 @@ def unwrapped(module: nn.Module) -> nn.Module:
 
 
 def _layers(module: nn.Module) -> list[nn.Module]:
-    from companion.averaging.target import TargetNetwork
-
     layers = [module]
     while True:
         children = layers[-1]._modules
-        if isinstance(layers[-1], DataParallel | DistributedDataParallel | TargetNetwork):
+        if isinstance(layers[-1], DataParallel | DistributedDataParallel):
             inner = children["module"]
         else:
             inner = next((children[name] for name in _WRAPPED if name in children), None)
@@ -353,15 +351,16 @@ class KeptModules(_Kept):
     """A pairing of two modules, their tensors, and what the modules were made of when they were checked.
 
     Attributes:
-        matched: The pairing, and the tensors it speaks of.
+        matched: The pairing with the tensors that it speaks of, which are also in ``online`` and ``target``.
         plain: For a float tau, whether one fused call over all tensors is all there is to do.
     """
 
     def __init__(self, matched: Matched, made_of: list[dict[str, Any]]) -> None:
         super().__init__(matched)
         self.matched = matched
-        self.plain = matched[0].plain
-        self._tensors = matched[1] + matched[2]
+        pairing, self.online, self.target = matched
+        self.plain = pairing.plain
+        self._tensors = self.online + self.target
         self._empty = [each for each in made_of if not each]
         self._filled = [each for each in made_of if each]
         self._was_filled = [dict(each) for each in self._filled]

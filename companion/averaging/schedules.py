@@ -38,7 +38,7 @@ def cosine(tau: Number, total: int) -> Schedule:
         TypeError: ``tau`` is not a number, or ``total`` not an integer.
         ValueError: ``tau`` lies outside [0, 1] or is NaN, or ``total`` is below 1.
 
-    Source: Grill et al., "Bootstrap Your Own Latent" (arXiv:2006.07733), section 3.2.
+    Source: Grill et al., "Bootstrap Your Own Latent" (arXiv:2006.07733).
     """
     if isinstance(total, bool) or not isinstance(total, numbers.Integral):
         raise TypeError(f"total = {total!r} is a {type(total).__name__}; pass a whole number of updates")

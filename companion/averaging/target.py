@@ -11,10 +11,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from companion.averaging.conventions import Number, unit_interval
+from companion.averaging.conventions import Number
 from companion.averaging.pairing import Buffers, low_precision, unwrapped
 from companion.averaging.schedules import Schedule
-from companion.averaging.updates import hard_update, soft_update
+from companion.averaging.updates import checked_tau, hard_update, soft_update
 
 
 class TargetNetwork(nn.Module):
@@ -23,7 +23,7 @@ class TargetNetwork(nn.Module):
     The copy starts out equal to the online network, takes no gradients and stays in eval mode, also when a module that
     holds it is put into train mode. Calling the target network runs the copy, which is ``module``.
 
-    In bf16 and fp16 the small steps of an average are lost to rounding. For a network with such parameters there is
+    In bf16 and fp16 the small steps of an average are lost to rounding. For a network with such tensors there is
     besides the copy an ``average``, the same module in fp32: the average is taken there, and the copy is it, rounded.
     Casting the target network leaves the average in fp32. Without low precision ``average`` is None.
 
@@ -67,7 +67,7 @@ class TargetNetwork(nn.Module):
         self,
         online: nn.Module,
         *,
-        tau: Number | Float[Tensor, " member"] | Schedule = 0.005,
+        tau: Number | Float[Tensor, ""] | Float[Tensor, " member"] | Schedule = 0.005,
         every: int = 1,
         buffers: Buffers = "copy",
         factory: Callable[[], nn.Module] | None = None,
@@ -81,15 +81,17 @@ class TargetNetwork(nn.Module):
         if buffers not in get_args(Buffers):
             raise ValueError(f'buffers = {buffers!r} is not known; use "copy", "average" or "keep"')
         self.every, self.buffer_rule, self.count = int(every), buffers, 0
-        if isinstance(tau, Tensor):
-            self.register_buffer("tau", tau.detach().clone(), persistent=False)
+        weight = tau if callable(tau) else checked_tau(tau)
+        if isinstance(weight, Tensor):
+            self.register_buffer("tau", weight.detach().clone(), persistent=False)
         else:
-            self.tau = tau if callable(tau) else unit_interval(tau)
+            self.tau = weight
         self.module = _built_by(factory) if factory is not None else _deep_copy(online)
         self.module.zero_grad()  # a deep copy takes gradients along
         hard_update(online, self.module)
         self.average = None
-        if any(low_precision(tensor.dtype) for tensor in self.module.parameters()):
+        averaged = [*self.module.parameters(), *(self.module.buffers() if buffers == "average" else ())]
+        if any(low_precision(tensor.dtype) for tensor in averaged):
             self.average = copy.deepcopy(self.module)._apply(lambda tensor: _at_least_fp32(tensor, tensor))
         self.requires_grad_(False)
         self.eval()
@@ -106,7 +108,7 @@ class TargetNetwork(nn.Module):
         _check_module(online)
         count = self.count + 1
         if count % self.every == 0:
-            tau = self.tau(count) if callable(self.tau) and not isinstance(self.tau, Tensor) else self.tau
+            tau = self.tau(count) if callable(self.tau) else self.tau
             if self.average is None:
                 soft_update(online, self.module, tau, buffers=self.buffer_rule)
             else:

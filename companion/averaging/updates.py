@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import torch
 from jaxtyping import Float
-from torch import _C, Tensor, _foreach_lerp_
+from torch import Tensor, _foreach_lerp_
+from torch._C import _InferenceMode
 from torch.compiler import is_dynamo_compiling
 
 from companion.averaging.conventions import Number, unit_interval
@@ -50,10 +51,10 @@ def soft_update(
     if type(tau) is float and 0.0 < tau < 1.0 and not is_dynamo_compiling():
         known = kept_modules.get((id(online), id(target), buffers))
         if known is not None and known.plain and known.holds():  # the usual case, and the short way
-            with _C._InferenceMode(True):
-                _foreach_lerp_(known.matched[2], known.matched[1], tau)
+            with _InferenceMode(True):
+                _foreach_lerp_(known.target, known.online, tau)
             return
-    _move(online, target, _checked_tau(tau), buffers)
+    _move(online, target, checked_tau(tau), buffers)
 
 
 def hard_update(online: Network, target: Network) -> None:
@@ -84,7 +85,7 @@ def _move(online: Network, target: Network, tau: float | Tensor, buffers: Buffer
         averaged, copied = [], (averaged + copied if tau else copied)
     weights = [_weights(group, tau) for group in averaged]
     # The second is what torch.inference_mode() enters, without its half microsecond; a compiler knows only the first.
-    with torch.no_grad() if tracing else _C._InferenceMode(True):
+    with torch.no_grad() if tracing else _InferenceMode(True):
         for group, weight in zip(averaged, weights, strict=True):
             towards, average = group.of(ours), group.of(theirs)
             if not group.one_dtype:
@@ -95,7 +96,13 @@ def _move(online: Network, target: Network, tau: float | Tensor, buffers: Buffer
             torch._foreach_copy_(group.of(theirs), group.of(ours))
 
 
-def _checked_tau(tau: object) -> float | Tensor:
+def checked_tau(tau: object) -> float | Tensor:
+    """``tau`` as a number where its value can be had for nothing, else as the tensor it is.
+
+    Raises:
+        TypeError: ``tau`` is neither a number nor a floating-point tensor.
+        ValueError: ``tau`` lies outside [0, 1], is NaN, or has more than one axis.
+    """
     if not isinstance(tau, Tensor):
         return unit_interval(tau)
     if not tau.is_floating_point():

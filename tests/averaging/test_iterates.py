@@ -78,6 +78,15 @@ class TestTail:
 
 
 class TestExponential:
+    def test_an_iterate_for_which_the_schedule_fails_does_not_count(self) -> None:
+        average = ExponentialAverage(lambda k: 0.5 if k < 3 else 2.0)
+        average.update(np.ones(2))
+        average.update(np.zeros(2))
+        with pytest.raises(ValueError, match="tau = 2"):
+            average.update(np.ones(2))
+        assert average.count == 2
+        assert average.value.tolist() == [0.5, 0.5]
+
     @given(iterates=ITERATES, tau=st.floats(0.0, 1.0), start=st.sampled_from(["first", "zero"]))
     def test_it_is_ema(self, iterates: np.ndarray, tau: float, start: str) -> None:
         values = running(ExponentialAverage(tau, start=start), iterates)

@@ -21,7 +21,7 @@ def test_constant(tau: float, count: int) -> None:
 def test_cosine_is_byols(tau: float, total: int, data: st.DataObject) -> None:
     count = data.draw(st.integers(0, total))
     base_ema = 1 - tau
-    decay = 1 - (1 - base_ema) * (math.cos(math.pi * count / total) + 1) / 2  # arXiv:2006.07733, section 3.2
+    decay = 1 - (1 - base_ema) * (math.cos(math.pi * count / total) + 1) / 2  # arXiv:2006.07733
     assert cosine(tau, total)(count) == pytest.approx(1 - decay, abs=1e-12)
 
 

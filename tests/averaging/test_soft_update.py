@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from companion import hard_update, soft_update
+from companion import TargetNetwork, hard_update, soft_update
 from companion.averaging import pairing
 
 
@@ -340,6 +340,11 @@ class TestNames:
         self.assert_moves(Wrapper(online), target, online, target)
         self.assert_moves(online, Wrapper(Wrapper(target)), online, target)
 
+    def test_the_target_network_can_be_copied_back(self) -> None:
+        online, other = small(0), small(1)
+        hard_update(TargetNetwork(other), online)
+        assert torch.equal(online[0].weight, other[0].weight)
+
     def test_a_part_that_is_really_called_module_stays_one(self) -> None:
         online, target = Agent(0), Agent(1)
         self.assert_moves(online, target, online.module, target.module)
@@ -367,8 +372,18 @@ class TestCost:
             soft_update(online, target, 0.5)
         assert calls.names == ["_foreach_lerp_", "_foreach_lerp_", "_foreach_copy_"]
 
+    def test_one_fused_call_for_networks_met_before(self) -> None:
+        online, target = small(0), small(1)
+        soft_update(online, target, 0.5)
+        with Calls() as calls:
+            soft_update(online, target, 0.5)
+            soft_update(online, target, torch.tensor(0.5))
+            hard_update(online, target)
+        assert calls.names.count("_foreach_lerp_") == 2
+        assert calls.names.count("_foreach_copy_") == 1
+
     @pytest.mark.parametrize("tau", [0.5, torch.tensor(0.5), torch.tensor([0.5, 0.1])])
-    def test_a_second_update_reads_no_value(self, tau: float | Tensor) -> None:
+    def test_on_another_device_no_value_is_read_reads_no_value(self, tau: float | Tensor) -> None:
         online, target = [torch.randn(2, 3)], [torch.randn(2, 3)]
         tau = tau.to("meta") if isinstance(tau, Tensor) else tau
         tensors = [tensor.to("meta") for tensor in online], [tensor.to("meta") for tensor in target]
@@ -447,6 +462,16 @@ class TestKeptPairing:
         expected = formula(online.temperature.detach().numpy(), target.temperature.detach().numpy(), 0.25)
         soft_update(online, target, 0.25)
         np.testing.assert_allclose(target.temperature.detach().numpy(), expected, rtol=0, atol=1e-7)
+
+    @pytest.mark.parametrize("which", [0, 1])
+    def test_after_a_parameter_was_put_in_behind_the_module_s_back(self, networks, which: int) -> None:
+        networks[which][0]._parameters["weight"] = nn.Parameter(torch.randn(4, 3))
+        self.assert_moves(*networks)
+
+    def test_after_a_parameter_was_taken_away(self, networks) -> None:
+        networks[1][2].bias = None
+        with pytest.raises(ValueError, match=r"target has no 2\.bias"):
+            soft_update(*networks)
 
     @pytest.mark.parametrize("which", [0, 1])
     def test_after_a_module_was_replaced(self, networks, which: int) -> None:

@@ -167,6 +167,13 @@ class TestClock:
             target.update(nn.Sequential(nn.Linear(3, 9), nn.BatchNorm1d(9), nn.Identity(), nn.Linear(9, 2)))
         assert target.count == 0
 
+    def test_a_tau_in_a_tensor_of_one_number(self) -> None:
+        online = network()
+        target = TargetNetwork(online, tau=torch.tensor(1.0))
+        drift(online, 1)
+        target.update(online)
+        assert torch.equal(target.module[0].weight, online[0].weight)
+
     def test_a_tau_for_each_member(self) -> None:
         class Population(nn.Module):
             def __init__(self) -> None:
@@ -220,6 +227,16 @@ class TestPrecision:
         torch.testing.assert_close(target.average[1].running_mean, expected)
         assert torch.equal(target.module[1].running_mean, expected.bfloat16())
         assert (target.module[1].num_batches_tracked == online[1].num_batches_tracked) == (buffers != "keep")
+
+    def test_low_precision_buffers_need_it_where_they_are_averaged(self) -> None:
+        online = network()
+        online[1].running_mean = online[1].running_mean.bfloat16()
+        assert TargetNetwork(online).average is None
+        target = TargetNetwork(online, tau=0.01, buffers="average")
+        online[1].running_mean.fill_(1.0)
+        for _ in range(3):
+            target.update(online)
+        torch.testing.assert_close(target.average[1].running_mean, torch.full((8,), 1 - 0.99**3))
 
     def test_single_precision_needs_no_second_copy(self) -> None:
         assert TargetNetwork(network()).average is None
