@@ -315,8 +315,8 @@ CLOCK = Exercise(
     solution=HardTarget,
     why="The three: the target began as the online network's own list, so it never lagged; its clock fired at C + 1; "
     "and a copy by `=` gave a second name to the same tensors. A clock that is off by one is found in a published "
-    "library too (TorchRL's `HardUpdate` with period 3 acts at calls 4, 8 and 12), and costs next to nothing. A target "
-    "that shares storage costs everything, and neither raises an error.",
+    "library too: TorchRL's `HardUpdate` with period 3 acts at calls 4, 8 and 12. A target that shares storage is no "
+    "target network at all, and neither raises an error.",
     checks=[_own_storage, _still_own, _clock, _every_update],
 )
 
@@ -408,7 +408,7 @@ REPAIR = Exercise(
     title="Four bugs that train",
     difficulty="medium",
     minutes=25,
-    task="`broken_loss` above runs, its loss falls, and four of its parts are wrong. Write `population_loss(online, "
+    task="`broken_loss` above runs, and four of its parts are wrong. Write `population_loss(online, "
     "target, batch, gamma)` that is right: the Huber loss (with its bend at 1) of $Q(s, a)$ against the target, the "
     "mean over each member's batch and the sum over members. `batch` has the fields observation, action (integers), "
     "reward, next_observation, terminated and truncated.",
