@@ -16,7 +16,7 @@ from companion import record
 from companion.record import Recorder, Recording, main
 from companion.study import store
 
-TINY = Recording("tiny", "A tiny one", "test_record:train", ("walk",), {"tau": [1.0, 0.1], "hidden": (8, 8)}, 5, 2)
+TINY = Recording("tiny", "A tiny one", f"{__name__}:train", ("walk",), {"tau": [1.0, 0.1], "hidden": (8, 8)}, 5, 2)
 calls: list[list[int]] = []
 
 
@@ -58,7 +58,7 @@ def test_a_recording_is_the_whole_run_with_all_its_facts(tmp_path):
     run = store.load(tmp_path / "tiny.nc")
     xr.testing.assert_equal(run, train("walk", seeds=[0, 1, 2, 3, 4], **TINY.settings))
     facts = run.attrs
-    assert facts["recipe"] == "test_record.train('walk', tau=[1.0, 0.1], hidden=(8, 8), seeds=5)"
+    assert facts["recipe"] == f"{__name__}.train('walk', tau=[1.0, 0.1], hidden=(8, 8), seeds=5)"
     assert facts["seeds"] == [0, 1, 2, 3, 4]
     assert (facts["kind"], facts["hidden"], facts["device"], facts["threads"]) == ("walk", [8, 8], "cpu", 1)
     assert (facts["recording"], facts["what"], facts["commit"]) == ("tiny", "A tiny one", "abc-dirty")
@@ -93,7 +93,7 @@ def test_killed_while_writing_leaves_nothing_that_is_taken_for_a_part(tmp_path):
 import os, sys
 import xarray as xr
 from companion import record
-import test_record
+from tests import test_record
 record.RECORDINGS = {"tiny": test_record.TINY}
 write, written = xr.Dataset.to_netcdf, []
 def dies(self, path, **options):
@@ -105,7 +105,7 @@ def dies(self, path, **options):
 xr.Dataset.to_netcdf = dies
 record.main(["tiny", "--into", sys.argv[1]])
 """
-    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parent), "CUDA_VISIBLE_DEVICES": ""}
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "CUDA_VISIBLE_DEVICES": ""}
     died = subprocess.run([sys.executable, "-c", script, str(tmp_path)], env=env, capture_output=True, text=True)
     assert died.returncode == 9, died.stderr
     assert [name for name in files(tmp_path) if name.endswith(".nc")] == ["tiny.part-0-1.nc"]
@@ -148,7 +148,7 @@ def test_a_part_of_other_arguments_is_removed_and_never_mixed_in(tmp_path, monke
     leave_one_part(tmp_path, monkeypatch)
     register(monkeypatch, tau=[1.0, 0.2])
     assert main(["tiny", "--into", str(tmp_path)]) == 0
-    assert "is of other arguments, test_record.train('walk', tau=[1.0, 0.1]" in capsys.readouterr().out
+    assert f"is of other arguments, {__name__}.train('walk', tau=[1.0, 0.1]" in capsys.readouterr().out
     assert calls == [[0, 1], [2, 3], [4]]
     assert store.load(tmp_path / "tiny.nc")["tau"].values.tolist() == [1.0, 0.2]
 
