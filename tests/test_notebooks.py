@@ -84,6 +84,9 @@ def test_equations_are_numbered_once(notebook: nbformat.NotebookNode) -> None:
     number = re.search(r"^# (\d+)\.", notebook.cells[0].source)
     assert number, "the title carries the chapter's number"
     tags = re.findall(r"\\tag\{([^}]+)\}", text(notebook, "markdown"))
+    for equation in re.findall(r"\$\$.*?\$\$", prose(notebook), re.S):
+        split = r"\\" in equation and r"\tag" in equation
+        assert not split, rf"the book wraps what holds \\ in a split, which takes no \tag; write \cr: {equation}"
     assert tags
     assert [t for t in tags if tags.count(t) > 1] == []
     assert all(t.startswith(f"{number[1]}.") for t in tags)

@@ -54,7 +54,7 @@ def copy_if_changed(source: Path, target: Path) -> None:
 
 def build() -> int:
     # Under _build/source/_build Sphinx keeps its own state between builds; the site is moved where readers look for it.
-    options = ["-W", "-n", "--keep-going", "--path-output", str(SOURCE.parent / "sphinx")]
+    options = ["-q", "-W", "-n", "--keep-going", "--path-output", str(SOURCE.parent / "sphinx")]
     command = [str(Path(sys.executable).with_name("jupyter-book")), "build", *options, str(SOURCE)]
     done = subprocess.run(command, cwd=SOURCE)
     if done.returncode:

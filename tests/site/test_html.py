@@ -16,7 +16,7 @@ CONFIG = yaml.safe_load((ROOT / "_config.yml").read_text())
 
 @cache
 def page(path: Path) -> BeautifulSoup:
-    return BeautifulSoup(path.read_text(encoding="utf-8"), "lxml")
+    return BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
 
 
 @cache
