@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterable, Iterator, Sequence
-from operator import getitem, is_
 from typing import Any, Literal, NamedTuple, get_args
 
 import torch
@@ -364,25 +363,24 @@ class KeptModules(_Kept):
         self._empty = [each for each in made_of if not each]
         self._filled = [each for each in made_of if each]
         self._was_filled = [dict(each) for each in self._filled]
-        singles = [
+        self._singles = [
             (holder, key, tensor)
             for holder in self._filled
             for key, tensor in holder.items()
             if isinstance(tensor, Tensor) and tensor.numel() == 1
         ]
-        self._single_in = [holder for holder, _, _ in singles]
-        self._single_keys = [key for _, key, _ in singles]
-        self._singles = [tensor for _, _, tensor in singles]
 
     def holds(self) -> bool:
         """Whether the modules are still made of what they were, and all of it is where it was."""
+        # Dicts compare their values by identity first, which takes a microsecond for two whole networks. Where a tensor
+        # was replaced, its == is asked next: that raises, except for single numbers, hence the loop.
+        for holder, key, tensor in self._singles:
+            if holder.get(key) is not tensor:
+                return False
         try:
-            # Dicts compare their values by identity first, which takes a microsecond for two whole networks. Where a
-            # tensor was replaced, its == is asked next: that raises, except for single numbers, hence the third line.
             return (
                 not any(self._empty)
                 and self._filled == self._was_filled
-                and all(map(is_, map(getitem, self._single_in, self._single_keys), self._singles))
                 and list(map(_place_of, self._tensors)) == self._places
             )
         except RuntimeError:
