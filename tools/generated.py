@@ -31,7 +31,7 @@ def tau_map() -> str:
     last = run["return"].isel(step=slice(-4, None))
     final = last.mean("step").rename("return")
     centre = study.iqm(final)
-    best = centre["tau"].values[int(centre.argmax())]
+    best = centre["tau"].values[centre.values.argmax()]
     worst = {float(tau): float(centre.sel(tau=tau)) for tau in (centre["tau"].max(), centre["tau"].min())}
     fig, ax = plt.subplots(figsize=(7.2, 4.2))
     study.across(ax, final, x="tau")
