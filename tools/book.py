@@ -19,6 +19,7 @@ from generated import write_all
 from notebooks import EXECUTED, ROOT, is_fresh, package_key
 
 SOURCE = ROOT / "_build" / "source"
+SPHINX = ROOT / "_build" / "sphinx"
 HTML = ROOT / "_build" / "html"
 
 
@@ -29,43 +30,35 @@ def pages() -> list[str]:
 
 
 def stage() -> None:
-    """Put the source tree together; files that did not change keep their date, and Sphinx skips them."""
+    """Put the source tree together."""
     package = package_key()
     stale = [n.name for n in sorted((ROOT / "notebooks").glob("*.ipynb")) if not is_fresh(n, package)]
     if stale:
         raise SystemExit(f"not executed since they changed: {', '.join(stale)}; run `make book`")
-    wanted: dict[Path, Path] = {Path(name): ROOT / name for name in ("_config.yml", "_toc.yml")}
-    wanted |= {f.relative_to(ROOT): f for f in (ROOT / "book").rglob("*") if f.is_file()}
-    wanted |= {Path("notebooks", f.name): f for f in EXECUTED.glob("*.ipynb")}
-    for target, source in wanted.items():
-        copy_if_changed(source, SOURCE / target)
-    generated = write_all(SOURCE / "book" / "_generated")
-    keep = {SOURCE / target for target in wanted} | generated
-    for old in [f for f in SOURCE.rglob("*") if f.is_file() and f not in keep and ".jupyter_cache" not in f.parts]:
-        old.unlink()
-
-
-def copy_if_changed(source: Path, target: Path) -> None:
-    content = source.read_bytes()
-    if not target.exists() or target.read_bytes() != content:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(content)
+    shutil.rmtree(SOURCE, ignore_errors=True)
+    shutil.copytree(ROOT / "book", SOURCE / "book")
+    shutil.copytree(EXECUTED, SOURCE / "notebooks", ignore=shutil.ignore_patterns("*.json"))
+    for name in ("_config.yml", "_toc.yml"):
+        shutil.copyfile(ROOT / name, SOURCE / name)
+    write_all(SOURCE / "book" / "_generated")
 
 
 def build() -> int:
-    # Under _build/source/_build Sphinx keeps its own state between builds; the site is moved where readers look for it.
-    options = ["-q", "-W", "-n", "--keep-going", "--path-output", str(SOURCE.parent / "sphinx")]
+    # All pages anew, every time: Sphinx says nothing more of a page with a broken link once it has read it, and leaves
+    # old titles in the sidebars of pages that did not change.
+    shutil.rmtree(SPHINX, ignore_errors=True)
+    options = ["-q", "-W", "-n", "--keep-going", "--path-output", str(SPHINX)]
     command = [str(Path(sys.executable).with_name("jupyter-book")), "build", *options, str(SOURCE)]
     done = subprocess.run(command, cwd=SOURCE)
     if done.returncode:
         return done.returncode
-    built = SOURCE.parent / "sphinx" / "_build" / "html"
+    built = SPHINX / "_build" / "html"
     missing = [page for page in pages() if not (built / f"{page}.html").exists()]
     if missing:
         print("pages of _toc.yml that were not built: " + ", ".join(missing))
         return 1
     shutil.rmtree(HTML, ignore_errors=True)
-    shutil.copytree(built, HTML)
+    shutil.move(built, HTML)
     print(f"\nThe book is at {HTML / 'index.html'}")
     return 0
 

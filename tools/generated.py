@@ -1,7 +1,7 @@
 """The pieces of the prose pages that are computed: the map on the welcome page, the decoder's tables, the costs.
 
 Each is a function that returns Markdown; ``write_all`` writes them where the pages include them
-(``book/_generated/NAME.md`` in the staged tree), and touches only those that changed.
+(``book/_generated/NAME.md`` in the staged tree).
 """
 
 from __future__ import annotations
@@ -94,13 +94,8 @@ PIECES: dict[str, Callable[[], str]] = {
 }
 
 
-def write_all(folder: Path) -> set[Path]:
-    """Write every piece into ``folder``; return the files."""
+def write_all(folder: Path) -> None:
+    """Write every piece into ``folder``."""
     folder.mkdir(parents=True, exist_ok=True)
-    files = set()
     for name, piece in PIECES.items():
-        file, text = folder / f"{name}.md", piece()
-        if not file.exists() or file.read_text(encoding="utf-8") != text:
-            file.write_text(text, encoding="utf-8")
-        files.add(file)
-    return files
+        (folder / f"{name}.md").write_text(piece(), encoding="utf-8")
