@@ -9,7 +9,7 @@ import torch
 from matplotlib.figure import Figure
 
 from companion.rl import environments
-from companion.rl.environments import draw_cartpole
+from companion.rl.environments import draw_cartpole, draw_pendulum
 
 NAMES = ["CartPole-v1", "Pendulum-v1"]
 TRANSITIONS = 10_000
@@ -187,3 +187,17 @@ def test_the_drawing_moves_and_hides():
     move([math.nan] * 4)
     assert not pole.get_visible()
     assert not cart.get_visible()
+
+
+def test_the_pendulums_drawing_moves_and_hides():
+    ax = Figure().add_subplot()
+    move = draw_pendulum(ax, [1.0, 0.0, 0.0])
+    rod, bob = ax.lines[0], ax.patches[1]
+    np.testing.assert_allclose(np.array(rod.get_data()), [[0, 0], [0, 1]])
+    angle = math.pi / 2
+    move([math.cos(angle), math.sin(angle), 0.0])
+    np.testing.assert_allclose(np.array(rod.get_data()), [[0, -1], [0, 0]], atol=1e-12)
+    np.testing.assert_allclose(bob.get_center(), [-1, 0], atol=1e-12)
+    move([math.nan] * 3)
+    assert not rod.get_visible()
+    assert not bob.get_visible()

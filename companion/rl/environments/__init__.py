@@ -4,9 +4,9 @@ import difflib
 
 from companion.rl.environments.cartpole import CARTPOLE, draw_cartpole
 from companion.rl.environments.environment import Environment
-from companion.rl.environments.pendulum import PENDULUM
+from companion.rl.environments.pendulum import PENDULUM, draw_pendulum
 
-__all__ = ["KNOWN", "Environment", "draw_cartpole", "make"]
+__all__ = ["KNOWN", "Environment", "draw_cartpole", "draw_pendulum", "make"]
 
 KNOWN = {environment.name: environment for environment in (CARTPOLE, PENDULUM)}
 

@@ -1,12 +1,19 @@
 """Pendulum-v1: swing a pendulum up and hold it there with too weak a motor, as gymnasium computes it."""
 
 import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from companion.rl.environments.environment import Environment
+
+if TYPE_CHECKING:
+    import matplotlib.axes
 
 GRAVITY = 10.0  # m/s²; mass and length are 1
 TORQUE = 2.0  # N·m, at most
@@ -56,3 +63,40 @@ PENDULUM = Environment(
     observe=observe,
     step=step,
 )
+
+
+def draw_pendulum(ax: "matplotlib.axes.Axes", observation: ArrayLike) -> Callable[[ArrayLike], None]:
+    """Draw the pendulum on `ax`, and return the function that moves the drawing to another observation.
+
+        move = draw_pendulum(ax, episode[0])
+        study.animate(fig, lambda frame: move(episode[frame]), len(episode), alt="…")
+
+    Upright is up, and a positive angle leans to the left: gymnasium counts angles, and torques, counter-clockwise.
+
+    Args:
+        ax: empty axes, whose limits become the pendulum's reach.
+        observation: three numbers as `observe` gives them; a NaN hides the drawing, as at the end of an episode.
+    """
+    from matplotlib.patches import Circle
+
+    bob, axle = Circle((0, 1), 0.12, facecolor="#b5651d", zorder=3), Circle((0, 0), 0.05, facecolor="#4d4d4d", zorder=3)
+    ax.add_patch(Circle((0, 0), 1, fill=False, edgecolor="#999999", linewidth=1, linestyle=":", zorder=0))
+    ax.add_patch(bob)
+    ax.add_patch(axle)
+    (rod,) = ax.plot([], [], color="#b5651d", linewidth=6, solid_capstyle="round")
+    ax.grid(visible=False)
+    for spine in ax.spines.values():
+        spine.set_visible(False)
+    ax.set(xlim=(-1.25, 1.25), ylim=(-1.25, 1.25), aspect="equal", xticks=[], yticks=[])
+
+    def move(observation: ArrayLike) -> None:
+        cosine, sine, speed = (float(number) for number in np.asarray(observation, dtype=float))
+        seen = not math.isnan(cosine + sine + speed)
+        for artist in (rod, bob, axle):
+            artist.set_visible(seen)
+        if seen:
+            rod.set_data([0, -sine], [0, cosine])
+            bob.set_center((-sine, cosine))
+
+    move(observation)
+    return move
