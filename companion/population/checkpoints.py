@@ -1,0 +1,190 @@
+"""Checkpoints: what a run needs to go on after it was stopped, in a file that is whole or is not there.
+
+A checkpoint is written beside where it will be and then moved there in one step, so a process killed at any moment
+leaves the old file or the new one. Two lines of text come first, which ``head -2`` shows: what the file is, and the
+SHA-256 of the rest, so that a file cut short and a single flipped bit are both found. The rest is ``torch.save``'s, and
+is read with ``weights_only=True``, which builds tensors and plain values and runs no code from the file.
+"""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import torch
+from torch import Tensor
+
+import companion
+
+__all__ = ["check_path", "load", "save"]
+
+FORMAT = 1
+"""Layout of the file; a file of another is refused."""
+
+_NAME = "slow-copy checkpoint"
+_DIGEST = 64  # characters of a SHA-256
+
+
+def check_path(path: str | os.PathLike[str]) -> Path:
+    """The path as a :class:`~pathlib.Path`, if a checkpoint can be written there. Nothing is created.
+
+    Raises:
+        ValueError: its folder does not exist or cannot be written to, or it is a folder itself.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise ValueError(f"checkpoint={str(path)!r} is a folder; give the name of a file, such as {path / 'run.pt'!s}")
+    if not path.parent.is_dir():
+        raise ValueError(f"checkpoint={str(path)!r}: there is no folder {str(path.parent)!r}; create it first")
+    try:
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise ValueError(
+            f"checkpoint={str(path)!r}: the folder {str(path.parent)!r} cannot be written to ({error.strerror}); "
+            f"give a path in another"
+        ) from error
+    return path
+
+
+def save(path: str | os.PathLike[str], arguments: Mapping[str, Any], state: Any) -> None:
+    """Write a checkpoint, in place of the one that may be there, whole or not at all.
+
+    The old file stays until the new one is on the disk, also when the disk turns out to be full.
+
+    Args:
+        path: where; its folder exists.
+        arguments: what the run was called with, by name: numbers, text, None, and lists and tuples of them.
+        state: tensors, numbers, text and None in dictionaries (whose keys are text), lists and tuples, nested at will.
+
+    Raises:
+        TypeError: an argument or a part of the state is of another type; its place is named.
+        OSError: the file cannot be written.
+    """
+    path = Path(path)
+    content = {"arguments": _texts(arguments), "state": _plain(state, "state")}
+    partial = path.with_name(f".{path.name}.tmp")
+    try:
+        with open(partial, "wb") as file:
+            title = f"{_title()}\n".encode()
+            file.write(title + b" " * _DIGEST + b"\n")
+            hashed = _Hashed(file)
+            torch.save(content, hashed)  # type: ignore[arg-type]  # it only writes
+            file.seek(len(title))
+            file.write(hashed.digest.hexdigest().encode())
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+    _sync_folder(path.parent)
+
+
+def load(
+    path: str | os.PathLike[str], arguments: Mapping[str, Any], device: str | torch.device | None = None
+) -> Any | None:
+    """The state that :func:`save` wrote, or None where there is no file. Nothing is changed or deleted.
+
+    Args:
+        path: where.
+        arguments: what the run is called with now. They must be those that the checkpoint was written with.
+        device: where the tensors are put; by default the CPU.
+
+    Raises:
+        ValueError: the path is no place for a checkpoint, or the file is no checkpoint, is damaged, is of another
+            version, or of other arguments, each of which is named with both its values.
+    """
+    path = check_path(path)
+    given = _texts(arguments)
+    if not path.exists():
+        return None
+    anew = "remove it or give another path to start anew"
+    with open(path, "rb") as file:
+        title = file.readline(200).decode(errors="replace")
+        if not title.startswith(_NAME) or not title.endswith("\n"):
+            raise ValueError(f"{path} is not a checkpoint, or its beginning is damaged; {anew}")
+        if title != f"{_title()}\n":
+            raise ValueError(
+                f"{path} is a {title.strip()}, and this is a {_title()}: go on with that version, or {anew}"
+            )
+        digest = file.readline(_DIGEST + 1).decode(errors="replace").strip()
+        start = file.tell()
+        if hashlib.file_digest(file, "sha256").hexdigest() != digest:
+            raise ValueError(f"{path} is damaged: it was cut short, or a byte of it was changed; {anew}")
+        file.seek(start)
+        content = torch.load(file, map_location=device or "cpu", weights_only=True)
+    written = content["arguments"]
+    differences = [
+        f"{name} was {written.get(name, 'not given')} and is {given.get(name, 'not given')}"
+        for name in dict.fromkeys([*given, *written])
+        if given.get(name) != written.get(name)
+    ]
+    if differences:
+        raise ValueError(
+            f"{path} is the checkpoint of other arguments: {'; '.join(differences)}. Give the old ones to go on, "
+            f"or {anew}"
+        )
+    return content["state"]
+
+
+class _Hashed:
+    """A file that is only written to, and the digest of what was written."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file = file
+        self.digest = hashlib.sha256()
+
+    def write(self, data: Any) -> int:
+        self.digest.update(data)
+        return self.file.write(data)
+
+    def flush(self) -> None:
+        self.file.flush()
+
+
+def _title() -> str:
+    return f"{_NAME}, format {FORMAT}, version {companion.__version__}"
+
+
+def _sync_folder(folder: Path) -> None:
+    """Put the folder's new entry on the disk; Windows has no such call."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _texts(arguments: Mapping[str, Any]) -> dict[str, str]:
+    """Each argument as it would be written, which tells ``1`` from ``True`` and a list from a tuple."""
+    return {name: repr(_value(value, f"argument {name}")) for name, value in arguments.items()}
+
+
+def _value(value: Any, place: str) -> Any:
+    """A plain value as it is, NumPy's numbers as Python's."""
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, (list, tuple)):
+        return type(value)([_value(entry, f"{place}[{i}]") for i, entry in enumerate(value)])
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    raise TypeError(f"{place} is a {type(value).__name__}; a checkpoint holds plain values")
+
+
+def _plain(state: Any, place: str) -> Any:
+    """The state, each tensor with no more memory than its own."""
+    if isinstance(state, Tensor):
+        tensor = state.detach()
+        return tensor if tensor.untyped_storage().nbytes() == tensor.nbytes else tensor.clone()
+    if isinstance(state, dict):
+        if wrong := [key for key in state if not isinstance(key, str)]:
+            raise TypeError(f"{place} has the key {wrong[0]!r}; a checkpoint's keys are text")
+        return {key: _plain(value, f"{place}[{key!r}]") for key, value in state.items()}
+    if isinstance(state, (list, tuple)):
+        return type(state)([_plain(entry, f"{place}[{i}]") for i, entry in enumerate(state)])
+    return _value(state, place)
