@@ -25,32 +25,54 @@ class MLP(nn.Module):
         sizes: width of the input, of each hidden layer and of the output.
         seeds: one integer a member.
         activation: applied after every layer but the last.
+        copies: networks that each member has, such as twin critics: alike in shape, each with first weights of its own,
+            all fed the same batch. They are more of the same axis: the parameters lead with ``member · copies``, a
+            member's copies side by side.
+        purpose: name of the random stream of the first weights; networks of one member that must differ have two.
 
     Raises:
-        ValueError: fewer than two sizes, or a size below 1.
+        ValueError: fewer than two sizes, or a size or ``copies`` below 1.
     """
 
     def __init__(
-        self, sizes: Sequence[int], seeds: Sequence[int], *, activation: Callable[[Tensor], Tensor] = torch.relu
+        self,
+        sizes: Sequence[int],
+        seeds: Sequence[int],
+        *,
+        activation: Callable[[Tensor], Tensor] = torch.relu,
+        copies: int = 1,
+        purpose: str = "init",
     ) -> None:
         super().__init__()
         if len(sizes) < 2 or any(size < 1 for size in sizes):
             raise ValueError(f"sizes is {tuple(sizes)}; give the input width, hidden widths and output width, each ≥ 1")
+        if copies < 1:
+            raise ValueError(f"copies is {copies}; give at least 1")
         self.activation = activation
+        self.copies = copies
         self.weights = nn.ParameterList()
         self.biases = nn.ParameterList()
-        streams = Streams(seeds, "init")
+        streams = Streams(seeds, purpose)
         for wide_in, wide_out in pairwise(sizes):
             bound = wide_in**-0.5
-            layer = (2 * torch.from_numpy(streams.uniform(wide_in + 1, wide_out)) - 1) * bound
+            layer = (2 * torch.from_numpy(streams.uniform(copies, wide_in + 1, wide_out)) - 1).flatten(0, 1) * bound
             self.weights.append(nn.Parameter(layer[:, :-1].contiguous()))
             self.biases.append(nn.Parameter(layer[:, -1:].contiguous()))
 
-    def forward(self, x: Float[Tensor, "member batch in"]) -> Float[Tensor, "member batch out"]:
-        """Each member's output for its own batch."""
+    def forward(self, x: Float[Tensor, "member batch in"]) -> Float[Tensor, "member *copies batch out"]:
+        """Each member's output for its own batch; an axis ``copies`` follows ``member`` where there are several."""
+        if self.copies == 1:
+            return self._through(x, slice(None))
+        return self._through(x.repeat_interleave(self.copies, 0), slice(None)).unflatten(0, (-1, self.copies))
+
+    def first(self, x: Float[Tensor, "member batch in"]) -> Float[Tensor, "member batch out"]:
+        """The output of each member's first copy alone."""
+        return self._through(x, slice(None, None, self.copies))
+
+    def _through(self, x: Float[Tensor, "network batch in"], rows: slice) -> Float[Tensor, "network batch out"]:
         last = len(self.weights) - 1
         for i, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
-            x = torch.baddbmm(bias, x, weight)
+            x = torch.baddbmm(bias[rows], x, weight[rows])
             if i < last:
                 x = self.activation(x)
         return x

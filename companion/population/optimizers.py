@@ -20,7 +20,8 @@ class Adam:
     same few operations on one tensor. It computes what ``torch.optim.Adam`` does, to rounding.
 
     Args:
-        network: its parameters are moved into one tensor, :attr:`weights`, by :func:`~companion.population.flatten`.
+        network: its parameters are moved into one tensor by :func:`~companion.population.flatten`; :attr:`weights` is
+            a view of it with a row a member, all copies of a network that has several in the row of their member.
         learning_rate: step size, one number a member.
         betas: decay of the two moments' averages. In this book's words they are EMAs with tau = 1 − beta.
         eps: added to the root of the second moment.
@@ -34,7 +35,7 @@ class Adam:
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
     ) -> None:
-        self.weights = flatten(network)
+        self.weights = flatten(network).view(len(learning_rate), -1)
         self.learning_rate = learning_rate[:, None]
         self.betas = betas
         self.eps = eps
@@ -45,7 +46,7 @@ class Adam:
     @torch.no_grad()
     def step(self, gradients: Sequence[Float[Tensor, "member ..."]]) -> None:
         """Change the weights by one step; ``gradients`` in the order of the network's parameters."""
-        gradient = flatten_gradients(gradients)
+        gradient = flatten_gradients(gradients).view_as(self.weights)
         beta1, beta2 = self.betas
         self.count.add_(1)
         self.first.lerp_(gradient, 1 - beta1)

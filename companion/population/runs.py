@@ -1,9 +1,15 @@
-"""What every training run does around its program: where it runs, its progress bar, and where it came from."""
+"""What every training run does around its program: where it runs, its progress bar, its end, and where it came from."""
 
+import contextlib
 import datetime
+import math
 import os
 import platform
+import signal
+import threading
 import time
+from collections.abc import Iterator
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -11,19 +17,78 @@ import torch
 from tqdm import tqdm
 
 import companion
+from companion.population.shares import local_device
 
-__all__ = ["choose_device", "progress_bar", "provenance"]
+__all__ = ["Stop", "choose_device", "interruptible", "progress_bar", "provenance"]
 
 
 def choose_device(device: str | torch.device | None = None) -> torch.device:
-    """The device asked for; without one the GPU where there is one, else the CPU."""
-    return torch.device(device if device is not None else "cuda" if torch.cuda.is_available() else "cpu")
+    """The device asked for; without one the GPU where there is one, else the CPU.
+
+    Where ``torchrun`` started several processes, ``"cuda"`` is for each of them a GPU of its own.
+    """
+    chosen = torch.device(device if device is not None else "cuda" if torch.cuda.is_available() else "cpu")
+    return chosen if chosen.index is not None else local_device(chosen.type)
 
 
 def progress_bar(label: str, steps: int, *, show: bool = True) -> "tqdm[Any]":
-    """A bar on stderr that leaves nothing behind; none where the environment variable ``COMPANION_PROGRESS`` is 0."""
-    hidden = not show or os.environ.get("COMPANION_PROGRESS") == "0"
+    """A bar on stderr, with the time left, that leaves nothing behind.
+
+    There is none where the environment variable ``COMPANION_PROGRESS`` is 0, and of several processes that ``torchrun``
+    started only the first one has it.
+    """
+    hidden = not show or os.environ.get("COMPANION_PROGRESS") == "0" or os.environ.get("RANK", "0") != "0"
     return tqdm(total=steps, desc=label, unit="step", leave=False, disable=hidden)
+
+
+class Stop:
+    """Whether a loop should end early. The loop looks at :attr:`asked` between its steps.
+
+    Args:
+        seconds: after how many it should end; never if None.
+    """
+
+    def __init__(self, seconds: int | float | None = None) -> None:
+        self.interrupted = False
+        """Whether Ctrl-C was pressed."""
+        self._deadline = math.inf if seconds is None else time.monotonic() + seconds
+
+    @property
+    def asked(self) -> bool:
+        """Whether Ctrl-C was pressed, or the time is up."""
+        return self.interrupted or time.monotonic() >= self._deadline
+
+
+@contextlib.contextmanager
+def interruptible(seconds: int | float | None = None) -> Iterator[Stop]:
+    """Let Ctrl-C end a loop between two steps, with what it has, instead of in the middle of one, with nothing.
+
+        with interruptible() as stop:
+            while not stop.asked:
+                step()
+
+    The first Ctrl-C (SIGINT) sets ``stop.interrupted``; the second raises ``KeyboardInterrupt`` at once, as ever. What
+    Ctrl-C did before is restored at the end. Outside the main thread, where Python delivers no signals, and where
+    SIGINT is ignored or is not Python's to handle, nothing is changed.
+
+    Args:
+        seconds: after how many ``stop.asked`` is true without Ctrl-C; never if None.
+    """
+    stop = Stop(seconds)
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(before):
+        yield stop
+        return
+
+    def note(number: int, frame: FrameType | None) -> None:
+        stop.interrupted = True
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def provenance(device: torch.device, began: float) -> dict[str, Any]:

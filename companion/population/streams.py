@@ -1,7 +1,8 @@
 """Random numbers with a member axis: one stream a member, keyed by its seed and by what the numbers are for."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -90,7 +91,7 @@ class Streams:
 
 
 class Noise:
-    """Uniform numbers for a training loop, drawn ahead in blocks and read on the device by an index.
+    """Random numbers for a training loop, uniform in [0, 1), drawn ahead in blocks and read on the device by an index.
 
     The loop calls :meth:`refill` before every :attr:`length`-th step; a step calls :meth:`draw` once, which reads the
     next row and moves on. The index is a tensor, and a refill writes into the same memory: nothing in a step depends
@@ -101,13 +102,22 @@ class Noise:
         widths: what the numbers are for, and how many a step needs: ``{"explore": 2, "reset": 4}``. Each purpose is a
             stream of its own.
         device: where the numbers are read.
+        normal: purposes whose numbers are standard normal instead, by inversion: one uniform number each, so that none
+            lies beyond ±5.4.
         length: steps in a block.
     """
 
     def __init__(
-        self, seeds: Sequence[int], widths: Mapping[str, int], device: torch.device, *, length: int = 256
+        self,
+        seeds: Sequence[int],
+        widths: Mapping[str, int],
+        device: torch.device,
+        *,
+        normal: Collection[str] = (),
+        length: int = 256,
     ) -> None:
         self.widths = dict(widths)
+        self.normal = frozenset(normal)
         self.length = length
         self._streams = [Streams(seeds, purpose) for purpose in widths]
         self._block = torch.zeros(length, len(seeds), sum(widths.values()), device=device)
@@ -120,10 +130,16 @@ class Noise:
             for stream, width in zip(self._streams, self.widths.values(), strict=True)
         ]
         self._block.copy_(torch.from_numpy(np.concatenate(numbers, axis=-1)).transpose(0, 1))
+        for purpose, columns in self._split(self._block).items():
+            if purpose in self.normal:  # k·2⁻²⁴ becomes the odd multiple 2k + 1 − 2²⁴ of 2⁻²⁴: exact, and never ±1
+                columns.mul_(2).add_(2.0**-24 - 1).erfinv_().mul_(math.sqrt(2))
         self._row.zero_()
 
     def draw(self) -> dict[str, Float[Tensor, "member _"]]:
         """The next step's numbers, by purpose."""
         row = self._block.index_select(0, self._row).squeeze(0)
         self._row.add_(1)
-        return dict(zip(self.widths, row.split(list(self.widths.values()), dim=-1), strict=True))
+        return self._split(row)
+
+    def _split(self, numbers: Float[Tensor, "*shape number"]) -> dict[str, Float[Tensor, "*shape _"]]:
+        return dict(zip(self.widths, numbers.split(list(self.widths.values()), dim=-1), strict=True))

@@ -27,6 +27,7 @@ Departures from the paper, whose task was Atari games from pixels:
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float, Int
@@ -83,6 +84,10 @@ class Agents:
         device: where everything lives.
     """
 
+    DISCRETE = True
+    WATCHED: ClassVar[dict[str, str]] = {"loss": "mean", "q_mean": "mean", "q_max": "max"}
+    """What `learn` returns to be watched, and what becomes of it between two evaluations."""
+
     def __init__(
         self,
         settings: SimpleNamespace,
@@ -93,6 +98,9 @@ class Agents:
     ) -> None:
         self.settings = settings
         self.actions = actions
+        self.cycle = 1
+        self.uniform = {"explore": 2}
+        self.normal: dict[str, int] = {}
         self.any_double = bool(settings.double_q.any())
         sizes = (observation_size, *settings.hidden, actions)
         self.online = MLP(sizes, seeds, activation=torch.relu_).to(device)
@@ -103,20 +111,23 @@ class Agents:
         self.updates = torch.zeros((), dtype=torch.int64, device=device)
 
     @torch.no_grad()
-    def act(
-        self, observation: Float[Tensor, "member observation"], noise: Float[Tensor, "member 2"]
-    ) -> Int[Tensor, "member"]:
+    def act(self, observation: Float[Tensor, "member observation"], noise: dict[str, Tensor]) -> Int[Tensor, "member"]:
         """Choose an action: a random one with probability ε, else the best by the online network."""
         s = self.settings
         fraction = (1 - self.steps / s.epsilon_steps).clamp(min=0)
         epsilon = s.epsilon_end + (s.epsilon_start - s.epsilon_end) * fraction
         self.steps.add_(1)
-        best = self.online(observation[:, None]).squeeze(1).argmax(-1)
-        any_action = (noise[:, 1] * self.actions).long()
-        return torch.where(noise[:, 0] < epsilon, any_action, best)
+        coin, which = noise["explore"].unbind(-1)
+        any_action = (which * self.actions).long()
+        return torch.where(coin < epsilon, any_action, self.policy(observation[:, None]).squeeze(1))
 
-    def learn(self, batch: Batch) -> dict[str, Float[Tensor, "member"]]:
+    def learn(self, batch: Batch, noise: dict[str, Tensor], update: int) -> dict[str, Float[Tensor, "member"]]:
         """Take one gradient step on a batch, then let the target network follow.
+
+        Args:
+            batch: transitions of every member.
+            noise: not used; DQN draws nothing when it learns.
+            update: not used; every update of DQN is alike.
 
         Returns:
             What to watch, a number a member: ``loss``, ``q_mean`` (mean Q(s, a)) and ``q_max`` (largest |Q(s, a)|).
@@ -147,3 +158,11 @@ class Agents:
     def values(self, observation: Float[Tensor, "member batch observation"]) -> Float[Tensor, "member batch action"]:
         """Q(s, a) of the online network."""
         return self.online(observation)
+
+    def policy(self, observation: Float[Tensor, "member batch observation"]) -> Int[Tensor, "member batch"]:
+        """The best action by the online network."""
+        return self.values(observation).argmax(-1)
+
+    def predict(self, observation: Float[Tensor, "member batch observation"]) -> Float[Tensor, "member batch"]:
+        """max_a Q(s, a) of the online network."""
+        return self.values(observation).amax(-1)

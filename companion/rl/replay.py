@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 __all__ = ["Batch", "Replay"]
@@ -36,7 +36,7 @@ class Replay:
     def __init__(self, size: Int[Tensor, "member"], capacity: int, observation_size: int, action_size: int = 1) -> None:
         members = len(size)
         self.size = size
-        self.count = size.new_zeros(())
+        self.count = torch.zeros_like(size)
         """Transitions stored so far, of each member."""
         self.fields = [observation_size, action_size, 1, observation_size, 1]
         self.rows = torch.zeros(members * capacity, sum(self.fields), device=size.device)
@@ -49,15 +49,20 @@ class Replay:
         reward: Float[Tensor, "member"],
         next_observation: Float[Tensor, "member observation"],
         terminated: Float[Tensor, "member"],
+        real: Bool[Tensor, "member"] | None = None,
     ) -> None:
         """Remember one transition of every member, in place of its oldest once its ring is full.
 
         ``next_observation`` is what the environment showed last, before any reset. ``terminated`` is 1 where the
-        episode ended there by its own rules, and 0 where merely its time ran out.
+        episode ended there by its own rules, and 0 where merely its time ran out. Where ``real`` is given and False
+        there was no transition, and nothing changes.
         """
         row = torch.cat((observation, action, reward[:, None], next_observation, terminated[:, None]), dim=-1)
-        self.rows.index_copy_(0, self.first + self.count % self.size, row)
-        self.count.add_(1)
+        place = self.first + self.count % self.size
+        if real is not None:
+            row = torch.where(real[:, None], row, self.rows.index_select(0, place))
+        self.rows.index_copy_(0, place, row)
+        self.count.add_(1 if real is None else real)
 
     def sample(self, noise: Float[Tensor, "member batch"]) -> Batch:
         """Draw from each member's stored transitions, uniformly and with replacement, by uniform noise in [0, 1)."""

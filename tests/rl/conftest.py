@@ -1,4 +1,4 @@
-"""A population of DQN agents in its environments, for tests to step by hand."""
+"""A population of agents in its environments, for tests to step by hand."""
 
 from collections.abc import Callable
 
@@ -7,20 +7,24 @@ import torch
 
 from companion.population import Grid
 from companion.population.settings import check, shape_settings
-from companion.rl.dqn import DQN, Agents
-from companion.rl.environments import Environment, make
-from companion.rl.training import Loop, settings_of
+from companion.rl.algorithms import named, settings_of
+from companion.rl.environments import Environment, TensorWorld, make
+from companion.rl.loop import Loop
 
 
 @pytest.fixture
 def make_loop() -> Callable[..., Loop]:
-    """``make_loop(environment, seeds=2, steps=100, **settings)``, as `rl.train` would make it."""
+    """``make_loop(environment, algorithm="dqn", seeds=2, steps=100, **settings)``, as `rl.train` would make it."""
 
-    def build(environment: str | Environment = "CartPole-v1", *, seeds=1, steps: int = 100, **settings) -> Loop:
-        world = make(environment) if isinstance(environment, str) else environment
-        grid = Grid(check(DQN, settings), seeds)
-        ((members, fixed),) = grid.groups(shape_settings(DQN))
+    def build(
+        environment: str | Environment = "CartPole-v1", *, algorithm="dqn", seeds=1, steps: int = 100, **settings
+    ) -> Loop:
+        program = make(environment) if isinstance(environment, str) else environment
+        settings_type, agents_type = named(algorithm)
+        grid = Grid(check(settings_type, settings), seeds)
+        ((members, fixed),) = grid.groups(shape_settings(settings_type))
         device = torch.device("cpu")
-        return Loop(Agents, world, settings_of(grid, members, fixed, device), grid.seeds.tolist(), steps, device)
+        values, seeds = settings_of(grid, members, fixed, device), grid.seeds.tolist()
+        return Loop(agents_type, TensorWorld(program, seeds, device), values, seeds, steps, device)
 
     return build

@@ -5,8 +5,19 @@ import difflib
 from companion.rl.environments.cartpole import CARTPOLE, draw_cartpole
 from companion.rl.environments.environment import Environment
 from companion.rl.environments.pendulum import PENDULUM, draw_pendulum
+from companion.rl.environments.worlds import Player, TensorWorld, Transition, World
 
-__all__ = ["KNOWN", "Environment", "draw_cartpole", "draw_pendulum", "make"]
+__all__ = [
+    "KNOWN",
+    "Environment",
+    "Player",
+    "TensorWorld",
+    "Transition",
+    "World",
+    "draw_cartpole",
+    "draw_pendulum",
+    "make",
+]
 
 KNOWN = {environment.name: environment for environment in (CARTPOLE, PENDULUM)}
 

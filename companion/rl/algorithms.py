@@ -1,0 +1,77 @@
+"""The algorithms by name, and their populations made from settings by name."""
+
+from collections.abc import Mapping, Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import torch
+
+from companion.population import Grid
+from companion.population.settings import check, nearest, shape_settings
+from companion.rl import ddpg, dqn, sac, td3
+
+__all__ = ["ALGORITHMS", "make_agents", "named", "settings_of"]
+
+ALGORITHMS: dict[str, tuple[type, type]] = {
+    "dqn": (dqn.DQN, dqn.Agents),
+    "ddpg": (ddpg.DDPG, ddpg.Agents),
+    "td3": (td3.TD3, td3.Agents),
+    "sac": (sac.SAC, sac.Agents),
+}
+"""Name to (settings, population)."""
+
+
+def named(algorithm: str) -> tuple[type, type]:
+    """The settings and the population of an algorithm.
+
+    Raises:
+        ValueError: there is none of that name; the nearest is named.
+    """
+    if algorithm not in ALGORITHMS:
+        raise ValueError(
+            f"unknown algorithm {algorithm!r}: did you mean {nearest(algorithm, ALGORITHMS)!r}? "
+            f"Known algorithms: {', '.join(ALGORITHMS)}."
+        )
+    return ALGORITHMS[algorithm]
+
+
+def make_agents(
+    algorithm: str, *, observation_size: int, action_size: int, seeds: int | Sequence[int] = 1, **settings: Any
+) -> Any:
+    """A population by itself, on the CPU, to be handled by hand: its networks looked at, its ``learn`` called.
+
+        agents = rl.make_agents("td3", observation_size=3, action_size=1, seeds=2, tau=[1.0, 0.005])
+        agents.learn(batch, noise, update=0)
+
+    Args:
+        algorithm: ``"dqn"``, ``"ddpg"``, ``"td3"`` or ``"sac"``.
+        observation_size: numbers in an observation.
+        action_size: numbers in an action; of a discrete one, how many there are.
+        seeds: a count n, which means seeds 0 … n − 1, or the seeds themselves.
+        settings: the algorithm's own, lists swept as :func:`companion.rl.train` sweeps them.
+
+    Returns:
+        The algorithm's ``Agents``, such as :class:`companion.rl.td3.Agents`.
+
+    Raises:
+        ValueError: an unknown algorithm or setting, a value out of range, or a sweep over a setting that decides
+            shapes.
+    """
+    settings_type, agents_type = named(algorithm)
+    grid = Grid(check(settings_type, settings), seeds)
+    groups = list(grid.groups(shape_settings(settings_type)))
+    if len(groups) > 1:
+        swept = [name for name in shape_settings(settings_type) if name in grid.swept]
+        raise ValueError(f"{', '.join(swept)} is a list, and decides shapes: one population has one value of it")
+    ((members, fixed),) = groups
+    device = torch.device("cpu")
+    values = settings_of(grid, members, fixed, device)
+    return agents_type(values, observation_size, action_size, grid.seeds.tolist(), device)
+
+
+def settings_of(grid: Grid, members: np.ndarray, fixed: Mapping[str, Any], device: torch.device) -> SimpleNamespace:
+    """Some members' settings by name: those fixed for all as they are, the others as tensors ``(member,)``."""
+    columns = {name: torch.as_tensor(grid.column(name)[members]) for name in grid.settings if name not in fixed}
+    tensors = {name: (c.float() if c.is_floating_point() else c).to(device) for name, c in columns.items()}
+    return SimpleNamespace(**fixed, **tensors)

@@ -1,0 +1,107 @@
+"""Deep deterministic policy gradient (Lillicrap et al. 2016), a population of agents at once.
+
+The algorithm is :meth:`Agents.act` and :meth:`Agents.learn`, which read as the pseudocode of the paper's Algorithm 1. A
+critic Q learns to predict the target
+
+    y = r + γ · Q(s′, μ(s′; φ⁻); θ⁻)          (y = r where s′ ended the episode)
+
+and an actor μ climbs the critic's slope, ∇φ Q(s, μ(s; φ); θ). Both have a slow copy, and after every update both
+copies move by the line this book is about, θ⁻ ← tau · θ + (1 − tau) · θ⁻. ``tau=1`` is no target network, and
+``period=C`` with ``tau=1`` a hard update.
+
+Departures from the paper:
+
+- uncorrelated Gaussian noise explores, not an Ornstein-Uhlenbeck process, and the first actions are uniform;
+- the first weights are those of ``torch.nn.Linear`` in every layer; the paper draws the last one within ±0.003;
+- the action enters the critic at its first layer, not at its second;
+- no weight decay in the critic (paper: 0.01) and no batch normalisation;
+- networks, memory and batches are small, and both learning rates are 0.001 (paper: 0.0001 for the actor);
+- an episode cut by its time limit is not treated as ended.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from companion.averaging import soft_update
+from companion.population.settings import setting
+from companion.rl.actor_critic import ActorCritic
+from companion.rl.replay import Batch
+
+__all__ = ["DDPG", "Agents"]
+
+
+@dataclass(frozen=True)
+class DDPG:
+    """Hyperparameters of DDPG. Where a source is named, it is Lillicrap et al. 2016, section 7."""
+
+    tau: float = setting(0.005, least=0, most=1)
+    """Weight of the online networks in a target update (paper: 0.001)."""
+    period: int = setting(1, least=1)
+    """Updates from one target update to the next (paper: 1)."""
+    actor_learning_rate: float = setting(1e-3, least=0)
+    """Adam's step size for the actor (paper: 1e-4)."""
+    critic_learning_rate: float = setting(1e-3, least=0)
+    """Adam's step size for the critic (paper: 1e-3)."""
+    gamma: float = setting(0.99, least=0, most=1)
+    """Discount per step (paper: 0.99)."""
+    exploration_noise: float = setting(0.1, least=0)
+    """Standard deviation of the noise on actions, in units of the largest action."""
+    target_actor: bool = setting(True)
+    """Whether the label's action comes from the actor's slow copy (paper: yes), else from the actor itself."""
+    batch_size: int = setting(64, least=1, shapes=True)
+    """Transitions in an update (paper: 64)."""
+    hidden: tuple[int, ...] = setting((64, 64), least=1, shapes=True)
+    """Units of each hidden layer, rectified linear (paper: 400 and 300)."""
+    buffer_size: int = setting(1_000_000, least=1, most=2**24)
+    """Transitions remembered (paper: 1,000,000)."""
+    learning_starts: int = setting(500, least=0, shapes=True)
+    """Steps of uniform actions before the first update."""
+
+
+class Agents(ActorCritic):
+    """A population of DDPG agents."""
+
+    @torch.no_grad()
+    def act(
+        self, observation: Float[Tensor, "member observation"], noise: dict[str, Tensor]
+    ) -> Float[Tensor, "member action"]:
+        """The policy's action with Gaussian noise, clipped to [-1, 1]; before learning starts a uniform one."""
+        action = self.policy(observation[:, None]).squeeze(1)
+        action = action + self.settings.exploration_noise[:, None] * noise["explore"]
+        return self.random_at_first(action.clamp(-1, 1), noise)
+
+    def learn(self, batch: Batch, noise: dict[str, Tensor], update: int) -> dict[str, Float[Tensor, "member"]]:
+        """One update of the critic, one of the actor, and one of their slow copies.
+
+        Args:
+            batch: transitions of every member.
+            noise: not used; DDPG draws nothing when it learns.
+            update: not used; every update of DDPG is alike.
+
+        Returns:
+            What to watch, a number a member: ``loss`` (the critic's), ``q_mean`` (mean Q(s, a)), ``q_max`` (largest
+            |Q(s, a)|).
+        """
+        s = self.settings
+        with torch.no_grad():
+            next_action = self.label_actor(batch.next_observation).tanh()
+            value = self.target_critic(torch.cat((batch.next_observation, next_action), -1)).squeeze(-1)
+            y = batch.reward + s.gamma[:, None] * (1 - batch.terminated) * value
+
+        q = self.critic(torch.cat((batch.observation, batch.action), -1)).squeeze(-1)
+        loss = (q - y).square().mean(-1)
+        self.critic_optimizer.step(torch.autograd.grad(loss.sum(), list(self.critic.parameters())))
+
+        action = self.actor(batch.observation).tanh()
+        value = self.critic(torch.cat((batch.observation, action), -1)).squeeze(-1).mean(-1)
+        self.actor_optimizer.step(torch.autograd.grad(-value.sum(), list(self.actor.parameters())))
+
+        online = [self.critic_weights, self.actor_weights]
+        target = [self.target_critic_weights, self.target_actor_weights]
+        soft_update(online, target, self.due_tau())
+
+        q = q.detach()
+        return {"loss": loss.detach(), "q_mean": q.mean(-1), "q_max": q.abs().amax(-1)}

@@ -1,0 +1,192 @@
+"""Soft actor-critic (Haarnoja et al. 2018b, "Algorithms and Applications"), a population of agents at once.
+
+The algorithm is :meth:`Agents.act` and :meth:`Agents.learn`, which read as the pseudocode of the paper's Algorithm 1.
+The policy is a distribution, a Gaussian squashed by tanh, and its entropy is a part of what is to be made large. Two
+critics learn the target
+
+    y = r + γ · (min(Q₁(s′, a′; θ₁⁻), Q₂(s′, a′; θ₂⁻)) − α · log π(a′|s′)),   a′ ~ π(·|s′)
+
+(y = r where s′ ended the episode), the policy climbs E[min(Q₁, Q₂) − α · log π], and the temperature α rises where the
+policy's entropy is below the one asked for, and falls where it is above. The critics' slow copies move by the line this
+book is about, θ⁻ ← tau · θ + (1 − tau) · θ⁻. The actor has none: the label's action is drawn from the policy itself.
+``target_actor=True`` gives it one, to find out what it would be worth.
+
+Departures from the paper:
+
+- the first actions are uniform for 500 steps (paper: 1,000 to 10,000, on its tasks);
+- networks and batches are small (paper: 256 and 256 units, batches of 256), and learning rates are 0.001
+  (paper: 0.0003);
+- the temperature's loss is −log α · (log π + target entropy), as in the authors' code; the paper has α for log α;
+- an episode cut by its time limit is not treated as ended.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.functional import softplus
+
+from companion.averaging import soft_update
+from companion.population import Adam
+from companion.population.settings import setting
+from companion.rl.actor_critic import ActorCritic
+from companion.rl.replay import Batch
+
+__all__ = ["SAC", "Agents", "squashed_gaussian"]
+
+LOG_SD = (-20.0, 2.0)
+"""Bounds of the logarithm of the Gaussian's standard deviation, as in the authors' code."""
+
+
+@dataclass(frozen=True)
+class SAC:
+    """Hyperparameters of SAC. Where a source is named, it is Haarnoja et al. 2018b, appendix D."""
+
+    tau: float = setting(0.005, least=0, most=1)
+    """Weight of the online critics in a target update (paper: 0.005)."""
+    period: int = setting(1, least=1)
+    """Updates from one target update to the next (paper: 1, its "target update interval")."""
+    actor_learning_rate: float = setting(1e-3, least=0)
+    """Adam's step size for the actor (paper: 3e-4)."""
+    critic_learning_rate: float = setting(1e-3, least=0)
+    """Adam's step size for the critics (paper: 3e-4)."""
+    temperature_learning_rate: float = setting(1e-3, least=0)
+    """Adam's step size for the logarithm of the temperature (paper: 3e-4)."""
+    gamma: float = setting(0.99, least=0, most=1)
+    """Discount per step (paper: 0.99)."""
+    temperature: float = setting(1.0, least=1e-8)
+    """The temperature α at first, or for good where it is not learned: reward that one nat of entropy is worth."""
+    learn_temperature: bool = setting(True)
+    """Whether α is learned (paper: yes)."""
+    target_entropy: float = setting(-1.0)
+    """Entropy that a learned α aims at, in nats for each number of an action (paper: −1)."""
+    clipped_double_q: bool = setting(True)
+    """Whether labels and actor take the smaller of the two critics' values (paper: yes), else the first critic's."""
+    target_actor: bool = setting(False)
+    """Whether the label's action comes from a slow copy of the actor (paper: no; it is drawn from the actor itself)."""
+    batch_size: int = setting(64, least=1, shapes=True)
+    """Transitions in an update (paper: 256)."""
+    hidden: tuple[int, ...] = setting((64, 64), least=1, shapes=True)
+    """Units of each hidden layer, rectified linear (paper: 256 and 256)."""
+    buffer_size: int = setting(1_000_000, least=1, most=2**24)
+    """Transitions remembered (paper: 1,000,000)."""
+    learning_starts: int = setting(500, least=0, shapes=True)
+    """Steps of uniform actions before the first update."""
+
+
+def squashed_gaussian(
+    outputs: Float[Tensor, "*batch two_actions"], noise: Float[Tensor, "*batch action"]
+) -> tuple[Float[Tensor, "*batch action"], Float[Tensor, "*batch"]]:
+    """Draw a = tanh(u), u ~ N(mean, sd²), and the logarithm of its probability density.
+
+    Args:
+        outputs: what the actor puts out: the means, then the logarithms of the standard deviations, which are brought
+            into [-20, 2].
+        noise: standard normal numbers ε, of which u = mean + sd · ε is made, so that gradients reach mean and sd.
+
+    Source: Haarnoja et al. 2018b, appendix C, equation (26). Its log(1 − tanh²u) is written as
+    2 (log 2 − u − softplus(−2u)), which is the same and is exact where tanh u rounds to ±1.
+    """
+    mean, log_sd = outputs.chunk(2, -1)
+    log_sd = log_sd.clamp(*LOG_SD)
+    u = mean + log_sd.exp() * noise
+    of_gaussian = -0.5 * noise.square() - log_sd - 0.5 * math.log(2 * math.pi)
+    of_squashing = 2 * (math.log(2) - u - softplus(-2 * u))
+    return u.tanh(), (of_gaussian - of_squashing).sum(-1)
+
+
+class Agents(ActorCritic):
+    """A population of SAC agents."""
+
+    WATCHED: ClassVar[dict[str, str]] = {**ActorCritic.WATCHED, "entropy": "mean", "temperature": "mean"}
+    CRITICS = 2
+    OUTPUTS = 2
+
+    def __init__(
+        self,
+        settings: SimpleNamespace,
+        observation_size: int,
+        action_size: int,
+        seeds: Sequence[int],
+        device: torch.device,
+    ) -> None:
+        super().__init__(settings, observation_size, action_size, seeds, device)
+        of_a_batch = settings.batch_size * action_size
+        self.normal |= {"next_action": of_a_batch, "new_action": of_a_batch}
+        self.all_clipped = bool(settings.clipped_double_q.all())
+        self.log_temperature = nn.ParameterList([settings.temperature.log()[:, None].clone()])
+        rate = torch.where(settings.learn_temperature, settings.temperature_learning_rate, 0.0)
+        self.temperature_optimizer = Adam(self.log_temperature, rate)
+
+    @torch.no_grad()
+    def act(
+        self, observation: Float[Tensor, "member observation"], noise: dict[str, Tensor]
+    ) -> Float[Tensor, "member action"]:
+        """An action drawn from the policy; before learning starts a uniform one."""
+        action, _ = squashed_gaussian(self.actor(observation[:, None]).squeeze(1), noise["explore"])
+        return self.random_at_first(action, noise)
+
+    def learn(self, batch: Batch, noise: dict[str, Tensor], update: int) -> dict[str, Float[Tensor, "member"]]:
+        """One update of the critics, one of the actor, one of the temperature, and one of the critics' slow copies.
+
+        Args:
+            batch: transitions of every member.
+            noise: ``next_action`` and ``new_action``, standard normal, ``(member, batch · action)`` each.
+            update: not used; every update of SAC is alike.
+
+        Returns:
+            What to watch, a number a member: ``loss`` (the sum of the critics'), ``q_mean`` (mean Q₁(s, a)), ``q_max``
+            (largest |Q(s, a)|), ``entropy`` (mean −log π(a|s), in nats) and ``temperature``.
+        """
+        s = self.settings
+        (log_temperature,) = self.log_temperature
+        temperature = log_temperature.detach().exp()
+        with torch.no_grad():
+            outputs = self.label_actor(batch.next_observation)
+            next_action, log_prob = squashed_gaussian(outputs, noise["next_action"].view_as(batch.action))
+            values = self.target_critic(torch.cat((batch.next_observation, next_action), -1)).squeeze(-1)
+            soft_value = self.smaller(values) - temperature * log_prob
+            y = batch.reward + s.gamma[:, None] * (1 - batch.terminated) * soft_value
+
+        q = self.critic(torch.cat((batch.observation, batch.action), -1)).squeeze(-1)
+        loss = 0.5 * (q - y[:, None]).square().mean(-1).sum(-1)
+        self.critic_optimizer.step(torch.autograd.grad(loss.sum(), list(self.critic.parameters())))
+
+        outputs = self.actor(batch.observation)
+        action, log_prob = squashed_gaussian(outputs, noise["new_action"].view_as(batch.action))
+        values = self.critic(torch.cat((batch.observation, action), -1)).squeeze(-1)
+        actor_loss = (temperature * log_prob - self.smaller(values)).mean(-1)
+        self.actor_optimizer.step(torch.autograd.grad(actor_loss.sum(), list(self.actor.parameters())))
+
+        missing = (log_prob.detach() + s.target_entropy[:, None] * self.action_size).mean(-1, keepdim=True)
+        self.temperature_optimizer.step([-missing])  # the slope of −log α · missing
+
+        soft_update([self.critic_weights], [self.target_critic_weights], tau := self.due_tau())
+        if self.any_follows:
+            soft_update([self.actor_weights], [self.target_actor_weights], tau)
+
+        q = q.detach()
+        return {
+            "loss": loss.detach(),
+            "q_mean": q[:, 0].mean(-1),
+            "q_max": q.abs().amax((1, 2)),
+            "entropy": -log_prob.detach().mean(-1),
+            "temperature": temperature.squeeze(-1),
+        }
+
+    def smaller(self, values: Float[Tensor, "member 2 batch"]) -> Float[Tensor, "member batch"]:
+        """The smaller of two critics' values, or with ``clipped_double_q=False`` the first's."""
+        least = values.amin(1)
+        if self.all_clipped:
+            return least
+        return torch.where(self.settings.clipped_double_q[:, None], least, values[:, 0])
+
+    @torch.no_grad()
+    def policy(self, observation: Float[Tensor, "member batch observation"]) -> Float[Tensor, "member batch action"]:
+        """The deterministic action that is evaluated: tanh of the mean."""
+        return self.actor(observation).chunk(2, -1)[0].tanh()

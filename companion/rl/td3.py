@@ -1,0 +1,142 @@
+"""Twin delayed deep deterministic policy gradient (Fujimoto, van Hoof and Meger 2018), a population of agents at once.
+
+The algorithm is :meth:`Agents.act` and :meth:`Agents.learn`, which read as the pseudocode of the paper's Algorithm 1.
+It is DDPG with three changes, each of which can be taken away again:
+
+- *clipped double Q*: two critics, and a label made with the smaller of their slow copies' values,
+
+      y = r + γ · min(Q₁(s′, ã; θ₁⁻), Q₂(s′, ã; θ₂⁻))          (y = r where s′ ended the episode);
+
+- *target policy smoothing*: the label's action has noise on it, ã = clip(μ(s′; φ⁻) + clip(ε, −c, c), −1, 1) with
+  ε ~ N(0, σ²);
+- *delayed policy updates*: the actor takes a step at every ``policy_delay``-th update, by the first critic's slope.
+
+The slow copies move by the line this book is about, θ⁻ ← tau · θ + (1 − tau) · θ⁻, at every ``period``-th update. In
+the paper one number d is the delay of both the actor and the slow copies; here they are two settings, both 2 by default.
+
+Departures from the paper (and from the authors' code, which it cites):
+
+- the first actions are uniform for 500 steps (paper: 1,000 to 10,000);
+- networks and batches are small (paper: 400 and 300 units, batches of 100), and the discount, learning rates and noise
+  are the paper's;
+- actions are scaled to [-1, 1] everywhere in the agent;
+- an episode cut by its time limit is not treated as ended (the authors' code does the same).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import SimpleNamespace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from companion.averaging import soft_update
+from companion.population.settings import setting
+from companion.rl.actor_critic import ActorCritic
+from companion.rl.replay import Batch
+
+__all__ = ["TD3", "Agents"]
+
+
+@dataclass(frozen=True)
+class TD3:
+    """Hyperparameters of TD3. Where a source is named, it is Fujimoto et al. 2018, section 6.1 and appendix C."""
+
+    tau: float = setting(0.005, least=0, most=1)
+    """Weight of the online networks in a target update (paper: 0.005)."""
+    period: int = setting(2, least=1)
+    """Updates from one target update to the next (paper: 2, its d)."""
+    actor_learning_rate: float = setting(1e-3, least=0)
+    """Adam's step size for the actor (paper: 1e-3)."""
+    critic_learning_rate: float = setting(1e-3, least=0)
+    """Adam's step size for the critics (paper: 1e-3)."""
+    gamma: float = setting(0.99, least=0, most=1)
+    """Discount per step (paper: 0.99)."""
+    exploration_noise: float = setting(0.1, least=0)
+    """Standard deviation of the noise on actions, in units of the largest action (paper: 0.1)."""
+    target_noise: float = setting(0.2, least=0)
+    """Standard deviation σ of the noise on the label's action, in the same units (paper: 0.2); 0 is no smoothing."""
+    target_noise_clip: float = setting(0.5, least=0)
+    """Largest magnitude c of that noise (paper: 0.5)."""
+    clipped_double_q: bool = setting(True)
+    """Whether the label takes the smaller of the two critics' values (paper: yes), else the first critic's."""
+    target_actor: bool = setting(True)
+    """Whether the label's action comes from the actor's slow copy (paper: yes), else from the actor itself."""
+    policy_delay: int = setting(2, least=1, shapes=True)
+    """Updates of the critics for each one of the actor (paper: 2, its d)."""
+    batch_size: int = setting(64, least=1, shapes=True)
+    """Transitions in an update (paper: 100)."""
+    hidden: tuple[int, ...] = setting((64, 64), least=1, shapes=True)
+    """Units of each hidden layer, rectified linear (paper: 400 and 300)."""
+    buffer_size: int = setting(1_000_000, least=1, most=2**24)
+    """Transitions remembered (paper: all of a million)."""
+    learning_starts: int = setting(500, least=0, shapes=True)
+    """Steps of uniform actions before the first update (paper: 1,000 or 10,000)."""
+
+
+class Agents(ActorCritic):
+    """A population of TD3 agents."""
+
+    CRITICS = 2
+
+    def __init__(
+        self,
+        settings: SimpleNamespace,
+        observation_size: int,
+        action_size: int,
+        seeds: Sequence[int],
+        device: torch.device,
+    ) -> None:
+        super().__init__(settings, observation_size, action_size, seeds, device)
+        self.cycle = settings.policy_delay
+        self.normal |= {"smoothing": settings.batch_size * action_size}
+        self.all_clipped = bool(settings.clipped_double_q.all())
+
+    @torch.no_grad()
+    def act(
+        self, observation: Float[Tensor, "member observation"], noise: dict[str, Tensor]
+    ) -> Float[Tensor, "member action"]:
+        """The policy's action with Gaussian noise, clipped to [-1, 1]; before learning starts a uniform one."""
+        action = self.policy(observation[:, None]).squeeze(1)
+        action = action + self.settings.exploration_noise[:, None] * noise["explore"]
+        return self.random_at_first(action.clamp(-1, 1), noise)
+
+    def learn(self, batch: Batch, noise: dict[str, Tensor], update: int) -> dict[str, Float[Tensor, "member"]]:
+        """One update of the critics, one of the actor if it is its turn, and one of the slow copies if it is theirs.
+
+        Args:
+            batch: transitions of every member.
+            noise: ``smoothing``, standard normal, ``(member, batch · action)``.
+            update: how many updates came before; the actor's turn is every ``policy_delay``-th, counted from 1.
+
+        Returns:
+            What to watch, a number a member: ``loss`` (the sum of the critics'), ``q_mean`` (mean Q₁(s, a)), ``q_max``
+            (largest |Q(s, a)|).
+        """
+        s = self.settings
+        with torch.no_grad():
+            noise_clip = s.target_noise_clip[:, None]
+            smoothing = (s.target_noise[:, None] * noise["smoothing"]).clamp(-noise_clip, noise_clip)
+            next_action = self.label_actor(batch.next_observation).tanh() + smoothing.view_as(batch.action)
+            values = self.target_critic(torch.cat((batch.next_observation, next_action.clamp(-1, 1)), -1)).squeeze(-1)
+            value = values.amin(1)
+            if not self.all_clipped:
+                value = torch.where(s.clipped_double_q[:, None], value, values[:, 0])
+            y = batch.reward + s.gamma[:, None] * (1 - batch.terminated) * value
+
+        q = self.critic(torch.cat((batch.observation, batch.action), -1)).squeeze(-1)
+        loss = (q - y[:, None]).square().mean(-1).sum(-1)
+        self.critic_optimizer.step(torch.autograd.grad(loss.sum(), list(self.critic.parameters())))
+
+        if (update + 1) % s.policy_delay == 0:
+            action = self.actor(batch.observation).tanh()
+            value = self.critic.first(torch.cat((batch.observation, action), -1)).squeeze(-1).mean(-1)
+            self.actor_optimizer.step(torch.autograd.grad(-value.sum(), list(self.actor.parameters())))
+
+        online = [self.critic_weights, self.actor_weights]
+        target = [self.target_critic_weights, self.target_actor_weights]
+        soft_update(online, target, self.due_tau())
+
+        q = q.detach()
+        return {"loss": loss.detach(), "q_mean": q[:, 0].mean(-1), "q_max": q.abs().amax((1, 2))}
