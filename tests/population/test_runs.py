@@ -1,10 +1,13 @@
 """What every run does around its program."""
 
+import signal
+import threading
 import time
 
+import pytest
 import torch
 
-from companion.population.runs import choose_device, progress_bar, provenance
+from companion.population.runs import choose_device, interruptible, progress_bar, provenance
 
 
 def test_a_device_asked_for_is_taken_and_else_the_gpu_where_there_is_one():
@@ -25,7 +28,74 @@ def test_the_bar_goes_away_and_can_be_switched_off(capsys, monkeypatch):
     with progress_bar("dqn", 10) as bar:
         bar.update(10)
     assert capsys.readouterr().err.endswith("\r")
-    monkeypatch.setenv("COMPANION_PROGRESS", "0")
-    with progress_bar("dqn", 10) as bar:
-        bar.update(10)
-    assert capsys.readouterr().err == ""
+    for name, value in {"COMPANION_PROGRESS": "0", "RANK": "1"}.items():
+        with monkeypatch.context() as quiet:
+            quiet.setenv(name, value)
+            with progress_bar("dqn", 10) as bar:
+                bar.update(10)
+        assert capsys.readouterr().err == ""
+
+
+def test_ctrl_c_asks_a_loop_to_end_and_the_second_ends_it_at_once():
+    before = signal.getsignal(signal.SIGINT)
+    with interruptible() as stop:
+        assert not stop.asked
+        signal.raise_signal(signal.SIGINT)
+        assert stop.asked
+        assert stop.interrupted
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is before
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_what_ctrl_c_did_before_is_restored_also_after_an_error():
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(ValueError, match="broken"), interruptible():
+        raise ValueError("broken")
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_loop_within_a_loop_is_ended_alone():
+    with interruptible() as outer:
+        with interruptible() as inner:
+            signal.raise_signal(signal.SIGINT)
+        assert inner.asked
+        assert not outer.asked
+        signal.raise_signal(signal.SIGINT)
+        assert outer.asked
+
+
+def test_an_ignored_signal_stays_ignored():
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with interruptible() as stop:
+            signal.raise_signal(signal.SIGINT)
+            assert not stop.asked
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_outside_the_main_thread_nothing_is_changed():
+    before = signal.getsignal(signal.SIGINT)
+    seen = []
+
+    def loop():
+        with interruptible() as stop:
+            seen.extend([stop.asked, signal.getsignal(signal.SIGINT) is before])
+
+    thread = threading.Thread(target=loop)
+    thread.start()
+    thread.join()
+    assert seen == [False, True]
+
+
+def test_a_loop_ends_when_its_time_is_up():
+    with interruptible(seconds=0.01) as stop:
+        time.sleep(0.02)
+        assert stop.asked
+        assert not stop.interrupted
+    with interruptible(seconds=60) as stop:
+        assert not stop.asked

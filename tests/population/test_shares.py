@@ -1,0 +1,90 @@
+"""Members over processes: shares that make up the whole, and results that every process gets."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from companion.population import runs, shares
+
+ROOT = Path(__file__).parents[2]
+
+
+def torchrun(script: Path, *words: str, processes: int = 2) -> "subprocess.CompletedProcess[str]":
+    """Run a script in several processes, one thread each, as ``torchrun`` does on one machine; any free port."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    return subprocess.run(
+        [*command, str(script), *words], env=environment, capture_output=True, text=True, timeout=300, check=False
+    )
+
+
+def test_one_process_has_everything():
+    assert shares.rank_and_world() == (0, 1)
+    assert shares.share(np.arange(5)).tolist() == [0, 1, 2, 3, 4]
+    values = np.arange(10.0).reshape(5, 2)
+    whole = shares.gather({"a": values[::-1]}, np.arange(5)[::-1], 5)
+    assert np.array_equal(whole["a"], values)
+
+
+@pytest.mark.parametrize("indices", [[0, 1], [0, 1, 1], [0, 1, 3]])
+def test_a_whole_that_is_not_whole_is_refused(indices):
+    with pytest.raises(ValueError, match="each of 3 members must be in one process's share; they hold"):
+        shares.gather({"a": np.zeros((len(indices), 2))}, np.array(indices), 3)
+
+
+@pytest.mark.parametrize("members", [0, 1, 5, 8])
+@pytest.mark.parametrize("world", [1, 2, 3])
+def test_shares_are_neighbours_and_make_up_the_whole(members, world, monkeypatch):
+    indices = np.arange(10, 10 + members)
+    own = []
+    for rank in range(world):
+        monkeypatch.setattr(shares, "rank_and_world", lambda rank=rank: (rank, world))
+        own.append(shares.share(indices))
+    assert np.concatenate(own).tolist() == indices.tolist()
+    assert max(map(len, own)) - min(map(len, own)) <= 1
+
+
+def test_every_process_gets_the_whole_also_one_without_members_and_a_failure_ends_them_all(tmp_path):
+    script = tmp_path / "gathers.py"
+    script.write_text("""
+import numpy as np
+from companion.population import shares
+rank, world = shares.rank_and_world()
+for members in (5, 1):
+    own = shares.share(np.arange(members))
+    local = {"a": np.outer(own, np.ones(3)).astype("f4"), "b": own} if len(own) else {}
+    whole = shares.gather(local, own, members)
+    assert whole["a"].dtype == "f4" and whole["b"].dtype == own.dtype
+    print(f"{rank} of {world} {own.tolist()} {whole['a'].sum(1).tolist()} {whole['b'].tolist()}", flush=True)
+if rank == 1:
+    raise RuntimeError("out of luck")
+shares.gather({}, np.arange(0), 0)
+print("went on without the other", flush=True)
+""")
+    ended = torchrun(script)
+    assert sorted(ended.stdout.splitlines()) == [
+        "0 of 2 [0, 1, 2] [0.0, 3.0, 6.0, 9.0, 12.0] [0, 1, 2, 3, 4]",
+        "0 of 2 [0] [0.0] [0]",
+        "1 of 2 [3, 4] [0.0, 3.0, 6.0, 9.0, 12.0] [0, 1, 2, 3, 4]",
+        "1 of 2 [] [0.0] [0]",
+    ], ended.stderr
+    assert ended.returncode != 0
+    assert "out of luck" in ended.stderr
+
+
+def test_each_process_has_its_own_gpu(monkeypatch):
+    assert shares.local_device("cuda") == torch.device("cuda")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    for rank, gpu in {"0": 0, "1": 1, "2": 0}.items():
+        monkeypatch.setenv("LOCAL_RANK", rank)
+        assert shares.local_device("cuda") == torch.device("cuda", gpu)
+        assert shares.local_device("cpu") == torch.device("cpu")
+        assert runs.choose_device() == runs.choose_device("cuda") == torch.device("cuda", gpu)
+        assert runs.choose_device("cuda:1") == torch.device("cuda", 1)
+        assert runs.choose_device("cpu") == torch.device("cpu")
