@@ -5,7 +5,7 @@ last, never the first of the next episode; and time running out is told apart fr
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -30,6 +30,7 @@ class Transition(NamedTuple):
     """False where there was no transition but a reset; None where all are real."""
 
 
+@runtime_checkable
 class Player(Protocol):
     """What a world asks of the agents whose return it measures."""
 
@@ -40,6 +41,7 @@ class Player(Protocol):
         """The return that the agent expects of it, discounted."""
 
 
+@runtime_checkable
 class World(Protocol):
     """One environment a member.
 
