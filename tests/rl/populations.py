@@ -1,0 +1,114 @@
+"""Populations of agents for tests to update by hand, and what holds them against their float64 references."""
+
+from importlib import import_module
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from companion.population import Streams
+from companion.population.settings import check, shape_settings
+from companion.rl.replay import Batch
+
+OBSERVATION, ACTION, BATCH = 3, 2, 16
+CONTINUOUS = ("ddpg", "td3", "sac")
+_float32_uniform = Streams.uniform
+
+
+def population(algorithm: str, members: int, *, dtype: torch.dtype = torch.float32, **settings: Any):
+    """Agents of an algorithm whose settings are one value for all, or a list with one for each member.
+
+    With ``dtype=torch.float64`` all that they hold is float64, from the first weights on.
+    """
+    module = import_module(f"companion.rl.{algorithm}")
+    settings_type = getattr(module, algorithm.upper())
+    values = check(settings_type, {"hidden": (32, 16), "batch_size": BATCH, **settings})
+    fixed = shape_settings(settings_type)
+    columns = {k: np.array(v if isinstance(v, list) else [v] * members) for k, v in values.items() if k not in fixed}
+    tensors = {k: torch.from_numpy(c).to(dtype if c.dtype == float else None) for k, c in columns.items()}
+    named = {k: v for k, v in values.items() if k in fixed} | tensors
+    with pytest.MonkeyPatch.context() as patch:
+        if dtype == torch.float64:
+            patch.setattr(Streams, "uniform", lambda self, *shape: _float32_uniform(self, *shape).astype(np.float64))
+        return module.Agents(SimpleNamespace(**named), OBSERVATION, ACTION, list(range(members)), torch.device("cpu"))
+
+
+def random_batch(seed: int, members: int, *, dtype: torch.dtype = torch.float32) -> Batch:
+    """Transitions with actions in [-1, 1], rewards of a size of 3, and three terminations in ten."""
+    rng = np.random.default_rng(seed)
+    shape = (members, BATCH)
+    fields = (
+        rng.standard_normal((*shape, OBSERVATION)),
+        rng.uniform(-1, 1, (*shape, ACTION)),
+        3 * rng.standard_normal(shape),
+        rng.standard_normal((*shape, OBSERVATION)),
+        rng.random(shape) < 0.3,
+    )
+    return Batch(*(torch.from_numpy(field.astype(np.float32)).to(dtype) for field in fields))
+
+
+def random_noise(
+    agents: Any, seed: int, members: int, *, dtype: torch.dtype = torch.float32
+) -> dict[str, torch.Tensor]:
+    """Numbers for every purpose of the agents, as the loop would draw them."""
+    rng = np.random.default_rng([seed, 1])
+    drawn = {name: rng.random((members, width)) for name, width in agents.uniform.items()}
+    drawn |= {name: rng.standard_normal((members, width)) for name, width in agents.normal.items()}
+    return {name: torch.from_numpy(numbers.astype(np.float32)).to(dtype) for name, numbers in drawn.items()}
+
+
+def layers(network: Any, member: int) -> Any:
+    """A member's weights and biases in float64; of a network with several copies a list of them."""
+    of_each = [
+        [
+            (w[row].detach().double().numpy().copy(), b[row, 0].detach().double().numpy().copy())
+            for w, b in zip(network.weights, network.biases, strict=True)
+        ]
+        for row in range(member * network.copies, (member + 1) * network.copies)
+    ]
+    return of_each if network.copies > 1 else of_each[0]
+
+
+def assert_follows(
+    reference_type: type, algorithm: str, own: dict[str, list], noise: tuple[str, ...], *, dtype: torch.dtype
+) -> None:
+    """Update a population twelve times, and beside it a reference for each member; all must agree, always.
+
+    In float64 the two differ by the order of their sums alone. In float32 Adam magnifies the rounding: where the parts
+    of a gradient nearly cancel, what is left is divided by its own size.
+    """
+    from tests.rl.reference import parameters
+
+    near = {"rtol": 1e-10, "atol": 1e-12} if dtype == torch.float64 else {"rtol": 5e-5, "atol": 1e-5}
+    members = len(own["tau"])
+    delay = own.pop("policy_delay", None)
+    agents = population(algorithm, members, dtype=dtype, **own, **({"policy_delay": delay} if delay else {}))
+    names = ("actor", "critic", "target_actor", "target_critic")
+    agents.target_actor_weights.mul_(1.5)  # so that online and target differ from the first update
+    agents.target_critic_weights.mul_(1.5)
+    references = [
+        reference_type(
+            {name: layers(getattr(agents, name), m) for name in names},
+            SimpleNamespace(**{name: values[m] for name, values in own.items()}, policy_delay=delay),
+        )
+        for m in range(members)
+    ]
+    for update in range(12):
+        batch = random_batch(update, members, dtype=dtype)
+        drawn = random_noise(agents, update, members, dtype=dtype)
+        seen = agents.learn(batch, drawn, update)
+        assert set(seen) == set(agents.WATCHED)
+        for m, reference in enumerate(references):
+            fields = (field[m].double().numpy() for field in batch)
+            expected = reference.learn(*fields, *(drawn[name][m].double().numpy() for name in noise))
+            assert set(expected) == set(seen)
+            for name, value in expected.items():
+                np.testing.assert_allclose(seen[name][m], value, **near, err_msg=f"{name}, update {update}, {m}")
+            for name in names:
+                mine, its = layers(getattr(agents, name), m), getattr(reference, name)
+                if "critic" not in name or agents.CRITICS == 1:
+                    mine, its = [mine], [its]
+                for p, q in zip(parameters(*mine), parameters(*its), strict=True):
+                    np.testing.assert_allclose(p, q, **near, err_msg=f"{name}, update {update}, {m}")
