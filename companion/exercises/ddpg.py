@@ -225,13 +225,11 @@ def _begin_as_copies(answer: Any) -> None:
 def _both_follow(answer: Any) -> None:
     """Each update takes both a tenth of the way, when tau is a tenth."""
     targets = answer(_weights(0), _weights(1), 0.1)
-    actor, critic = _weights(2), _weights(3)
+    targets.update(_weights(2), _weights(3))
     for name, slow, start, online in (
-        ("critic", targets.critic, _weights(1), critic),
-        ("actor", targets.actor, _weights(0), actor),
+        ("critic", targets.critic, _weights(1), _weights(3)),
+        ("actor", targets.actor, _weights(0), _weights(2)),
     ):
-        if name == "critic":
-            targets.update(actor, critic)
         expect(
             not all(torch.allclose(ours, was) for ours, was in zip(slow, start, strict=True)),
             f"After an update the target {name} is where it was. What is it averaged with?",
