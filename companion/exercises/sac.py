@@ -344,8 +344,8 @@ TEMPERATURE = Exercise(
     solution=temperature_for,
     why="It is the least point of the dual (7.10), $\\alpha \\log \\sum_a e^{q/\\alpha} - \\alpha \\bar H$, whose "
     "slope is entropy minus $\\bar H$. SAC takes one small step of this search after every update, while "
-    "$Q$ moves under it. That the answer scales with the reward is why a fixed temperature has to be tuned anew for every "
-    "task.",
+    "$Q$ moves under it. That the answer scales with the reward is why a fixed temperature has to be tuned anew for "
+    "every task.",
     checks=[_reaches_the_entropy, _scales_with_reward, _shifts_do_not_matter],
 )
 
