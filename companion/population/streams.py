@@ -94,8 +94,8 @@ class Noise:
     """Random numbers for a training loop, uniform in [0, 1), drawn ahead in blocks and read on the device by an index.
 
     The loop calls :meth:`refill` before every :attr:`length`-th step; a step calls :meth:`draw` once, which reads the
-    next row and moves on. The index is a tensor, and a refill writes into the same memory: nothing in a step depends
-    on the host.
+    next row and moves on. The index is a tensor, and refills and draws write into the same memory: nothing in a step
+    depends on the host.
 
     Args:
         seeds: one integer a member.
@@ -122,6 +122,7 @@ class Noise:
         self._streams = [Streams(seeds, purpose) for purpose in widths]
         self._block = torch.zeros(length, len(seeds), sum(widths.values()), device=device)
         self._row = torch.zeros(1, dtype=torch.int64, device=device)
+        self._drawn = torch.zeros_like(self._block[:1])
 
     def refill(self) -> None:
         """Draw the next block of every stream."""
@@ -136,10 +137,24 @@ class Noise:
         self._row.zero_()
 
     def draw(self) -> dict[str, Float[Tensor, "member _"]]:
-        """The next step's numbers, by purpose."""
-        row = self._block.index_select(0, self._row).squeeze(0)
+        """The next step's numbers, by purpose; the next draw overwrites them."""
+        torch.index_select(self._block, 0, self._row, out=self._drawn)
         self._row.add_(1)
-        return self._split(row)
+        return self.drawn
+
+    @property
+    def drawn(self) -> dict[str, Float[Tensor, "member _"]]:
+        """What was drawn last, always in the same memory."""
+        return self._split(self._drawn.squeeze(0))
+
+    def seek(self, draws: int) -> None:
+        """Go to where so many draws lead. What was drawn last is not restored."""
+        blocks, row = divmod(draws, self.length)
+        for stream, width in zip(self._streams, self.widths.values(), strict=True):
+            stream.position = blocks * self.length * width
+        if row:  # else the caller refills
+            self.refill()
+            self._row.fill_(row)
 
     def _split(self, numbers: Float[Tensor, "*shape number"]) -> dict[str, Float[Tensor, "*shape _"]]:
         return dict(zip(self.widths, numbers.split(list(self.widths.values()), dim=-1), strict=True))

@@ -1,14 +1,16 @@
 """A population in its world: the program of one step, and all that it changes."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
 from companion.population import Noise
+from companion.population.capture import Captured
+from companion.population.lasting import put_back, tensors
 from companion.rl.environments import World
 from companion.rl.replay import Replay
 
@@ -20,7 +22,8 @@ class Loop:
 
     :meth:`collect` and :meth:`learn` are functions of tensors with fixed shapes. They read nothing back to the host and
     take no branch on data, so a GPU can run them as a recorded graph (a world that is no tensor program excepted, in
-    which :meth:`collect` is run as it is). The caller refills ``noise`` before every ``noise.length``-th step.
+    which :meth:`collect` is run as it is): :meth:`programs`. The caller refills ``noise`` before every
+    ``noise.length``-th step.
 
     Args:
         agents_type: class of the population.
@@ -41,6 +44,7 @@ class Loop:
         device: torch.device,
     ) -> None:
         self.world = world
+        self.device = device
         self.agents = agents_type(settings, world.observation_size, world.actions or world.action_size, seeds, device)
         capacity = min(int(settings.buffer_size.max()), steps)
         self.replay = Replay(settings.buffer_size, capacity, world.observation_size, world.action_size)
@@ -48,28 +52,44 @@ class Loop:
         self.noise = Noise(seeds, uniform | self.agents.normal, device, normal=self.agents.normal)
         self.watched = {name: torch.zeros(len(seeds), device=device) for name in self.agents.WATCHED}
 
-    def collect(self) -> dict[str, Float[Tensor, "member _"]]:
-        """Every member acts once and remembers what happened; returns the step's random numbers."""
+    def collect(self) -> None:
+        """Every member acts once and remembers what happened."""
         noise = self.noise.draw()
         observation = self.world.observation.clone()
         action = self.agents.act(observation, noise)
         seen, reward, terminated, real = self.world.step(action, noise["reset"])
         self.replay.store(observation, action.view(len(action), -1).float(), reward, seen, terminated, real)
-        return noise
 
-    def step(self, update: int) -> None:
-        """Every member acts once, and learns from a batch of what it remembers.
+    def learn(self, update: int) -> None:
+        """Every member learns from a batch of what it remembers, by the random numbers that :meth:`collect` drew.
 
         Args:
             update: how many updates came before, modulo ``agents.cycle``: which of the forms of an update it is.
         """
-        noise = self.collect()
+        noise = self.noise.drawn
         seen = self.agents.learn(self.replay.sample(noise["replay"]), noise, update)
         for name, how in self.agents.WATCHED.items():
             if how == "max":
                 torch.maximum(self.watched[name], seen[name], out=self.watched[name])
             else:
                 self.watched[name].add_(seen[name])
+
+    def step(self, update: int) -> None:
+        """Every member acts once, and learns once."""
+        self.collect()
+        self.learn(update)
+
+    def programs(self) -> tuple[Callable[[], None], list[Callable[[], None]]]:
+        """:meth:`collect`, and each form of :meth:`step`, as a GPU records and replays them; a CPU just calls them."""
+        forms = range(self.agents.cycle)
+        if self.world.captured:
+            return Captured(self.collect, self.device), [Captured(partial(self.step, i), self.device) for i in forms]
+
+        def step(learn: Captured) -> None:
+            self.collect()
+            learn()
+
+        return self.collect, [partial(step, Captured(partial(self.learn, i), self.device)) for i in forms]
 
     def read_watched(self, updates: int) -> dict[str, np.ndarray]:
         """What was watched over the last so many updates, NaN where there were none; then watch afresh."""
@@ -78,3 +98,21 @@ class Loop:
         for tensor in self.watched.values():
             tensor.zero_()
         return read
+
+    def state(self) -> dict[str, Any]:
+        """All that a checkpoint needs beside the number of steps; it shares the loop's memory."""
+        return {"tensors": tensors(self._lasting()), "world": self.world.state()}
+
+    def load_state(self, state: dict[str, Any], steps: int) -> None:
+        """Go on from where :meth:`state` was taken, after so many steps.
+
+        Raises:
+            ValueError: the state is of another program. Nothing is changed.
+            RuntimeError: the world cannot go on from there.
+        """
+        put_back(self._lasting(), state["tensors"])
+        self.world.load_state(state["world"])
+        self.noise.seek(steps)
+
+    def _lasting(self) -> dict[str, Any]:
+        return {"agents": self.agents, "replay": self.replay, "watched": self.watched}

@@ -80,3 +80,21 @@ def test_noise_lays_the_streams_out_step_by_step():
         row = noise.draw()
         np.testing.assert_array_equal(row["explore"].numpy(), explore[:, step])
         np.testing.assert_array_equal(row["reset"].numpy(), reset[:, step])
+
+
+@pytest.mark.parametrize("draws", [0, 3, 5, 12])
+def test_noise_goes_on_from_anywhere(draws):
+    widths = {"explore": 2, "reset": 3}
+    through, resumed = (Noise([3, 8], widths, torch.device("cpu"), normal={"explore"}, length=5) for _ in range(2))
+    resumed.seek(draws)
+    for step in range(draws + 7):
+        if step % through.length == 0:
+            through.refill()
+            if step >= draws:
+                resumed.refill()
+        row = through.draw()
+        if step >= draws:
+            again = resumed.draw()
+            for purpose in widths:
+                np.testing.assert_array_equal(again[purpose].numpy(), row[purpose].numpy())
+    assert all(resumed.drawn[purpose].data_ptr() == again[purpose].data_ptr() for purpose in widths)
