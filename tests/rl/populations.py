@@ -11,6 +11,7 @@ import torch
 from companion.population import Streams
 from companion.population.settings import check, shape_settings
 from companion.rl.replay import Batch
+from tests.rl.reference import parameters
 
 OBSERVATION, ACTION, BATCH = 3, 2, 16
 CONTINUOUS = ("ddpg", "td3", "sac")
@@ -35,13 +36,13 @@ def population(algorithm: str, members: int, *, dtype: torch.dtype = torch.float
         return module.Agents(SimpleNamespace(**named), OBSERVATION, ACTION, list(range(members)), torch.device("cpu"))
 
 
-def random_batch(seed: int, members: int, *, dtype: torch.dtype = torch.float32) -> Batch:
-    """Transitions with actions in [-1, 1], rewards of a size of 3, and three terminations in ten."""
+def random_batch(seed: int, members: int, *, actions: int | None = None, dtype: torch.dtype = torch.float32) -> Batch:
+    """Transitions with rewards of a size of 3 and three terminations in ten; actions are in [-1, 1], or so many."""
     rng = np.random.default_rng(seed)
     shape = (members, BATCH)
     fields = (
         rng.standard_normal((*shape, OBSERVATION)),
-        rng.uniform(-1, 1, (*shape, ACTION)),
+        rng.integers(actions, size=(*shape, 1)) if actions else rng.uniform(-1, 1, (*shape, ACTION)),
         3 * rng.standard_normal(shape),
         rng.standard_normal((*shape, OBSERVATION)),
         rng.random(shape) < 0.3,
@@ -72,31 +73,37 @@ def layers(network: Any, member: int) -> Any:
 
 
 def assert_follows(
-    reference_type: type, algorithm: str, own: dict[str, list], noise: tuple[str, ...], *, dtype: torch.dtype
+    reference_type: type,
+    algorithm: str,
+    own: dict[str, Any],
+    noise: tuple[str, ...],
+    *,
+    dtype: torch.dtype,
+    actions: int | None = None,
+    names: tuple[str, ...] = ("actor", "critic", "target_actor", "target_critic"),
 ) -> None:
     """Update a population twelve times, and beside it a reference for each member; all must agree, always.
 
     In float64 the two differ by the order of their sums alone. In float32 Adam magnifies the rounding: where the parts
     of a gradient nearly cancel, what is left is divided by its own size.
     """
-    from tests.rl.reference import parameters
-
     near = {"rtol": 1e-10, "atol": 1e-12} if dtype == torch.float64 else {"rtol": 5e-5, "atol": 1e-5}
     members = len(own["tau"])
-    delay = own.pop("policy_delay", None)
-    agents = population(algorithm, members, dtype=dtype, **own, **({"policy_delay": delay} if delay else {}))
-    names = ("actor", "critic", "target_actor", "target_critic")
-    agents.target_actor_weights.mul_(1.5)  # so that online and target differ from the first update
-    agents.target_critic_weights.mul_(1.5)
+    agents = population(algorithm, members, dtype=dtype, **own)
+    for name in names:
+        if name.startswith("target"):  # so that online and target differ from the first update
+            getattr(agents, f"{name}_weights").mul_(1.5)
     references = [
         reference_type(
             {name: layers(getattr(agents, name), m) for name in names},
-            SimpleNamespace(**{name: values[m] for name, values in own.items()}, policy_delay=delay),
+            SimpleNamespace(
+                **{name: values[m] if isinstance(values, list) else values for name, values in own.items()}
+            ),
         )
         for m in range(members)
     ]
     for update in range(12):
-        batch = random_batch(update, members, dtype=dtype)
+        batch = random_batch(update, members, actions=actions, dtype=dtype)
         drawn = random_noise(agents, update, members, dtype=dtype)
         seen = agents.learn(batch, drawn, update)
         assert set(seen) == set(agents.WATCHED)
@@ -108,7 +115,7 @@ def assert_follows(
                 np.testing.assert_allclose(seen[name][m], value, **near, err_msg=f"{name}, update {update}, {m}")
             for name in names:
                 mine, its = layers(getattr(agents, name), m), getattr(reference, name)
-                if "critic" not in name or agents.CRITICS == 1:
+                if getattr(agents, name).copies == 1:
                     mine, its = [mine], [its]
                 for p, q in zip(parameters(*mine), parameters(*its), strict=True):
                     np.testing.assert_allclose(p, q, **near, err_msg=f"{name}, update {update}, {m}")
