@@ -1,0 +1,150 @@
+"""The exercises on TD3 and overestimation."""
+
+import math
+
+import pytest
+import torch
+
+from companion.exercises import core, td3
+from tests.exercises.helpers import proves
+
+
+def test_minimum():
+    proves(
+        "td3-minimum",
+        wrong={
+            "no sign": (lambda sigma, rho: -td3.minimum_bias(sigma, rho), "the sign"),
+            "not halved": (lambda sigma, rho: 2 * td3.minimum_bias(sigma, rho), "|X − Y|)/2"),
+            "a variance": (
+                lambda sigma, rho: -(sigma**2) * math.sqrt((1 - rho) / math.pi),
+                "not to hand on a variance",
+            ),
+            "correlation ignored": (lambda sigma, rho: -sigma / math.sqrt(math.pi), "2σ²(1 − ρ)"),
+            "correlation outside the root": (lambda sigma, rho: -sigma * (1 - rho) / math.sqrt(math.pi), "2σ²(1 − ρ)"),
+        },
+    )
+
+
+def test_minimum_against_draws():
+    """The formula, in plain draws."""
+    random = torch.Generator().manual_seed(0)
+    shared, one, two = 2 * torch.randn(3, 400_000, generator=random, dtype=torch.float64)
+    for rho in (0.0, 0.5, 0.9):
+        x, y = (math.sqrt(rho) * shared + math.sqrt(1 - rho) * own for own in (one, two))
+        assert torch.minimum(x, y).mean().item() == pytest.approx(td3.minimum_bias(2.0, rho), abs=0.01)
+
+
+def label(batch, actor, critic, noise, gamma, sigma, clip, *, pick="min", order="scale", edge=True, mask=True):
+    smoothing = {
+        "scale": lambda: (sigma * noise).clamp(-clip, clip),
+        "clip first": lambda: sigma * noise.clamp(-clip, clip),
+        "no clip": lambda: sigma * noise,
+        "clip alone": lambda: noise.clamp(-clip, clip) if sigma else 0 * noise,
+    }[order]()
+    action = actor(batch.next_observation) + smoothing
+    values = critic(batch.next_observation, action.clamp(-1, 1) if edge else action)
+    value = {"min": values.amin(1), "max": values.amax(1), "mean": values.mean(1), "first": values[:, 0]}[pick]
+    done = batch.terminated if mask else 0
+    return (batch.reward + gamma * (1 - done) * value).detach()
+
+
+def test_label():
+    def wrong(**how):
+        return lambda *parts: label(*parts, **how)
+
+    def attached(batch, actor, critic, noise, gamma, sigma, clip):
+        action = (actor(batch.next_observation) + (sigma * noise).clamp(-clip, clip)).clamp(-1, 1)
+        return batch.reward + gamma * (1 - batch.terminated) * critic(batch.next_observation, action).amin(1)
+
+    def keeps_axis(batch, actor, critic, noise, gamma, sigma, clip):
+        value = critic(batch.next_observation, actor(batch.next_observation)).amin(1, keepdim=True)
+        return batch.reward + gamma * value
+
+    proves(
+        "td3-label",
+        wrong={
+            "mean of the twins": (wrong(pick="mean"), "clips nothing"),
+            "first alone": (wrong(pick="first"), "a second one"),
+            "larger": (wrong(pick="max"), "the larger"),
+            "keeps the axis of copies": (keeps_axis, "shape"),
+            "clipped, then scaled": (wrong(order="clip first"), "*after* scaling"),
+            "noise not clipped": (wrong(order="no clip"), "*after* scaling"),
+            "not scaled": (wrong(order="clip alone"), "sigma * noise"),
+            "out of range": (wrong(edge=False), "[−1, 1] as well"),
+            "nothing ends": (wrong(mask=False), "the reward alone"),
+            "with a gradient": (attached, "no_grad"),
+        },
+    )
+
+
+def test_lag():
+    def by_window(tau, period, new_period):
+        return tau * new_period / period
+
+    def without_ageing(tau, period, new_period):
+        lag = period * (1 - tau) / tau
+        return new_period / (lag + new_period)
+
+    def counts_steps(tau, period, new_period):
+        lag = (1 - tau) / tau + (period - 1) / 2
+        return 1 / (1 + lag - (new_period - 1) / 2)
+
+    def table(tau, period, new_period):
+        if period == new_period:
+            return tau
+        return {0.005: 1 / 399.5, 1.0: 0.2}.get(tau, 0.5)
+
+    proves(
+        "td3-lag",
+        wrong={
+            "tau in proportion": (by_window, "398.5"),
+            "no ageing between steps": (without_ageing, "398.5"),
+            "lag counted in steps": (counts_steps, "398.5"),
+            "unchanged": (lambda tau, period, new_period: tau, "398.5"),
+            "a table": (table, "it lags"),
+            "no tau": (lambda *a: table(*a) if a[1] == a[2] or a[0] in (0.005, 1.0) else 1.5, "no tau"),
+        },
+    )
+
+
+def test_ruler():
+    def measure(predicted, reward, terminated, gamma, *, first=0, pays=True, ends=True, limit=None, sign=1, once=True):
+        steps = torch.arange(reward.shape[-1], dtype=reward.dtype)
+        over = terminated.cumsum(-1) - (terminated if pays else 0)
+        alive = (over == 0).double() if once else 1 - over
+        if not ends:
+            alive = torch.ones_like(reward)
+        weight = gamma ** (steps + first) * (steps < (limit or math.inf))
+        return sign * (predicted - (weight * reward * alive).sum(-1)).mean(-1)
+
+    def wrong(**how):
+        return lambda *parts: measure(*parts, **how)
+
+    proves(
+        "td3-ruler",
+        wrong={
+            "the other sign": (wrong(sign=-1), "with its sign"),
+            "every episode by itself": (
+                lambda predicted, reward, terminated, gamma: predicted - reward.sum(-1),
+                "shape",
+            ),
+            "first reward discounted": (wrong(first=1), "γ·r₁"),
+            "a time limit": (wrong(limit=200), "every step that you are given"),
+            "no end": (wrong(ends=False), "part of the episode"),
+            "last reward lost": (wrong(pays=False), "still pays"),
+            "ends twice": (wrong(once=False), "whatever the arrays hold"),
+        },
+    )
+
+
+def test_suspect():
+    proves(
+        "td3-suspect",
+        wrong={
+            "no number": ("line 4", "number of a line"),
+            "no such line": (14, "number of a line"),
+            **{f"line {line}": (line, alibi[:20]) for line, alibi in td3._ALIBIS.items()},
+        },
+    )
+    assert sorted([*td3._ALIBIS, td3.SUSPECT_LINE]) == list(range(1, 14))
+    assert "smaller of two numbers" in core.check("td3-suspect", 1).hint
