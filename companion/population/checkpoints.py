@@ -9,6 +9,7 @@ is read with ``weights_only=True``, which builds tensors and plain values and ru
 import hashlib
 import os
 import tempfile
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -18,8 +19,9 @@ import torch
 from torch import Tensor
 
 import companion
+from companion.population.shares import rank_and_world
 
-__all__ = ["check_path", "load", "save"]
+__all__ = ["Checkpoint", "check_path", "load", "save"]
 
 FORMAT = 1
 """Layout of the file; a file of another is refused."""
@@ -128,6 +130,55 @@ def load(
             f"or {anew}"
         )
     return content["state"]
+
+
+class Checkpoint:
+    """The checkpoint of one run: where it is, of which arguments, and how often it is written.
+
+    Of several processes that ``torchrun`` started each has its own: ``run.pt`` becomes ``run.rank-0-of-2.pt``, and so
+    on, so that a run split otherwise begins anew.
+
+    Args:
+        path: where; None is a run without a checkpoint, which is never due, and is neither loaded nor saved.
+        arguments: of the run, see :func:`save`.
+        every: seconds from one to the next; 0 is one after every step. Where writing takes long it is done less often,
+            so that it costs a twentieth of the time at most.
+
+    Raises:
+        ValueError: a negative interval.
+    """
+
+    def __init__(
+        self, path: str | os.PathLike[str] | None, arguments: Mapping[str, Any], every: int | float = 60.0
+    ) -> None:
+        if not every >= 0:
+            raise ValueError(f"checkpoint_every={every!r} must be at least 0, in seconds")
+        self.arguments = arguments
+        self.every = every
+        self.path = None
+        if path is not None:
+            rank, world = rank_and_world()
+            path = Path(path)
+            self.path = path if world == 1 else path.with_name(f"{path.stem}.rank-{rank}-of-{world}{path.suffix}")
+        self._next = time.monotonic() + every
+
+    @property
+    def due(self) -> bool:
+        """Whether it is time to write it."""
+        return self.path is not None and time.monotonic() >= self._next
+
+    def load(self, device: str | torch.device | None = None) -> Any | None:
+        """The state to go on from, or None; see :func:`load`."""
+        return None if self.path is None else load(self.path, self.arguments, device)
+
+    def save(self, state: Any) -> None:
+        """Write it; see :func:`save`."""
+        if self.path is None:
+            return
+        began = time.monotonic()
+        save(self.path, self.arguments, state)
+        ended = time.monotonic()
+        self._next = ended + (max(self.every, 19 * (ended - began)) if self.every else 0)
 
 
 class _Hashed:

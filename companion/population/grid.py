@@ -68,6 +68,11 @@ class Grid:
         fixed = self.settings[name]
         return _array([row.get(name, fixed) for row, _ in self._rows])
 
+    def name(self, member: int) -> str:
+        """What tells a member from the others: ``"tau=1.0, seed=3"``."""
+        combination, seed = self._rows[member]
+        return ", ".join(f"{name}={value}" for name, value in {**combination, "seed": seed}.items())
+
     def groups(self, names: Sequence[str]) -> Iterator[tuple[np.ndarray, dict[str, Any]]]:
         """Members that agree on the named settings: pairs of their indices and these settings' values.
 

@@ -56,5 +56,5 @@ class Adam:
         correction1 = -torch.expm1(self.count * math.log(beta1))
         correction2 = (-torch.expm1(self.count * math.log(beta2))).sqrt()
         root = self.second.rsqrt().reciprocal_()  # √v; MKL's own root is ten times slower where v is 0
-        scale = root.add_(self.eps * correction2)
-        self.weights.addcmul_(self.first / scale, self.learning_rate * correction2 / correction1, value=-1)
+        step = torch.div(self.first, root.add_(self.eps * correction2), out=root)
+        self.weights.addcmul_(step, self.learning_rate * correction2 / correction1, value=-1)

@@ -19,7 +19,7 @@ from tqdm import tqdm
 import companion
 from companion.population.shares import local_device
 
-__all__ = ["Stop", "choose_device", "interruptible", "progress_bar", "provenance"]
+__all__ = ["Stop", "choose_device", "device_name", "interruptible", "progress_bar", "provenance"]
 
 
 def choose_device(device: str | torch.device | None = None) -> torch.device:
@@ -31,14 +31,19 @@ def choose_device(device: str | torch.device | None = None) -> torch.device:
     return chosen if chosen.index is not None else local_device(chosen.type)
 
 
-def progress_bar(label: str, steps: int, *, show: bool = True) -> "tqdm[Any]":
-    """A bar on stderr, with the time left, that leaves nothing behind.
+def device_name(device: torch.device) -> str:
+    """What a result is said to be made on: the GPU's name, or ``"cpu"``."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+def progress_bar(label: str, steps: int, *, done: int = 0, show: bool = True) -> "tqdm[Any]":
+    """A bar on stderr, with the time left, that leaves nothing behind; ``done`` steps were taken earlier.
 
     There is none where the environment variable ``COMPANION_PROGRESS`` is 0, and of several processes that ``torchrun``
     started only the first one has it.
     """
     hidden = not show or os.environ.get("COMPANION_PROGRESS") == "0" or os.environ.get("RANK", "0") != "0"
-    return tqdm(total=steps, desc=label, unit="step", leave=False, disable=hidden)
+    return tqdm(total=steps, initial=done, desc=label, unit="step", leave=False, disable=hidden)
 
 
 class Stop:
@@ -94,7 +99,6 @@ def interruptible(seconds: int | float | None = None) -> Iterator[Stop]:
 def provenance(device: torch.device, began: float) -> dict[str, Any]:
     """Attributes of a result: device, threads, versions, date and wall time in seconds since ``time.perf_counter()``
     read ``began``."""
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
     versions = {
         "companion": companion.__version__,
         "torch": torch.__version__,
@@ -102,7 +106,7 @@ def provenance(device: torch.device, began: float) -> dict[str, Any]:
         "Python": platform.python_version(),
     }
     return {
-        "device": name,
+        "device": device_name(device),
         "threads": torch.get_num_threads(),
         "versions": ", ".join(f"{package} {version}" for package, version in versions.items()),
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),

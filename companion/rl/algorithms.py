@@ -9,11 +9,14 @@ import torch
 
 from companion.population import Grid
 from companion.population.settings import check, nearest, shape_settings
-from companion.rl import ddpg, dqn, sac, td3
+from companion.rl import actor_critic, ddpg, dqn, sac, td3
 
 __all__ = ["ALGORITHMS", "make_agents", "named", "settings_of"]
 
-ALGORITHMS: dict[str, tuple[type, type]] = {
+Population = dqn.Agents | actor_critic.ActorCritic
+"""A population of any of them."""
+
+ALGORITHMS: dict[str, tuple[type, type[Population]]] = {
     "dqn": (dqn.DQN, dqn.Agents),
     "ddpg": (ddpg.DDPG, ddpg.Agents),
     "td3": (td3.TD3, td3.Agents),
@@ -22,7 +25,7 @@ ALGORITHMS: dict[str, tuple[type, type]] = {
 """Name to (settings, population)."""
 
 
-def named(algorithm: str) -> tuple[type, type]:
+def named(algorithm: str) -> tuple[type, type[Population]]:
     """The settings and the population of an algorithm.
 
     Raises:
@@ -38,7 +41,7 @@ def named(algorithm: str) -> tuple[type, type]:
 
 def make_agents(
     algorithm: str, *, observation_size: int, action_size: int, seeds: int | Sequence[int] = 1, **settings: Any
-) -> Any:
+) -> Population:
     """A population by itself, on the CPU, to be handled by hand: its networks looked at, its ``learn`` called.
 
         agents = rl.make_agents("td3", observation_size=3, action_size=1, seeds=2, tau=[1.0, 0.005])

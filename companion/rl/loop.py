@@ -11,6 +11,7 @@ import torch
 from companion.population import Noise
 from companion.population.capture import Captured
 from companion.population.lasting import put_back, tensors
+from companion.population.memory import keep_freed_memory
 from companion.rl.environments import World
 from companion.rl.replay import Replay
 
@@ -43,6 +44,7 @@ class Loop:
         steps: int,
         device: torch.device,
     ) -> None:
+        keep_freed_memory()
         self.world = world
         self.device = device
         self.agents = agents_type(settings, world.observation_size, world.actions or world.action_size, seeds, device)
