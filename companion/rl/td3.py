@@ -11,8 +11,9 @@ It is DDPG with three changes, each of which can be taken away again:
   ε ~ N(0, σ²);
 - *delayed policy updates*: the actor takes a step at every ``policy_delay``-th update, by the first critic's slope.
 
-The slow copies move by the line this book is about, θ⁻ ← tau · θ + (1 − tau) · θ⁻, at every ``period``-th update. In
-the paper one number d is the delay of both the actor and the slow copies; here they are two settings, both 2 by default.
+The slow copies move by the line this book is about, θ⁻ ← tau · θ + (1 − tau) · θ⁻, at every ``period``-th update.
+In the paper one number d is the delay of both the actor and the slow copies; here they are two settings, both 2 by
+default.
 
 Departures from the paper (and from the authors' code, which it cites):
 
