@@ -59,8 +59,8 @@ class SAC:
     """Adam's step size for the logarithm of the temperature (paper: 3e-4)."""
     gamma: float = setting(0.99, least=0, most=1)
     """Discount per step (paper: 0.99)."""
-    temperature: float = setting(1.0, least=1e-8)
-    """The temperature α at first, or for good where it is not learned: reward that one nat of entropy is worth."""
+    initial_temperature: float = setting(1.0, least=1e-8)
+    """The temperature α at first, and for good where it is not learned: reward that one nat of entropy is worth."""
     learn_temperature: bool = setting(True)
     """Whether α is learned (paper: yes)."""
     target_entropy: float = setting(-1.0)
@@ -119,7 +119,7 @@ class Agents(ActorCritic):
         of_a_batch = settings.batch_size * action_size
         self.normal |= {"next_action": of_a_batch, "new_action": of_a_batch}
         self.all_clipped = bool(settings.clipped_double_q.all())
-        self.log_temperature = nn.ParameterList([settings.temperature.log()[:, None].clone()])
+        self.log_temperature = nn.ParameterList([settings.initial_temperature.log()[:, None].clone()])
         rate = torch.where(settings.learn_temperature, settings.temperature_learning_rate, 0.0)
         self.temperature_optimizer = Adam(self.log_temperature, rate)
 

@@ -194,7 +194,7 @@ class SAC:
     def __init__(self, networks: dict[str, Any], settings: SimpleNamespace) -> None:
         self.__dict__.update(networks)  # actor, critic, target_actor, target_critic
         self.settings = settings
-        self.log_temperature = np.log(np.array([settings.temperature], dtype=float))
+        self.log_temperature = np.log(np.array([settings.initial_temperature], dtype=float))
         self.actor_optimizer = Adam(parameters(self.actor), settings.actor_learning_rate)
         self.critic_optimizer = Adam(parameters(*self.critic), settings.critic_learning_rate)
         self.temperature_optimizer = Adam([self.log_temperature], settings.temperature_learning_rate)
