@@ -18,7 +18,7 @@ from companion.population import Grid, Streams
 from companion.population.settings import check, shape_settings
 from companion.rl.algorithms import named, settings_of
 from companion.rl.environments import TensorWorld
-from companion.rl.environments.adapter import GymnasiumWorld, make_world
+from companion.rl.environments.adapter import GymnasiumWorld, _quietly, make_world
 from companion.rl.loop import Loop
 
 CPU = torch.device("cpu")
@@ -251,7 +251,9 @@ def test_actions_are_scaled_to_the_box_and_clipped():
 
 def test_sizes_are_gymnasiums_and_actions_go_through_as_they_are():
     for name in MUJOCO:
-        world, gym = GymnasiumWorld(name, [0], CPU), gymnasium.make(name)
+        world = GymnasiumWorld(name, [0], CPU)
+        with _quietly():
+            gym = gymnasium.make(name)
         assert gym.observation_space.shape == (world.observation_size,)
         assert gym.action_space.shape == (world.action_size,)
         assert (world.actions, world.time_limit) == (None, 1000)
