@@ -23,11 +23,11 @@ TAUS = [1.0, 0.1, 0.05, 0.01, 0.005, 0.004, 0.001, 0.0001]  # 0.005: TD3 and SAC
 
 
 def tau_map() -> str:
-    """The map of return over tau, from the recording ``dqn-tau-map``."""
+    """The map of return over tau, from the recording ``td3-tau-map``."""
     import matplotlib.pyplot as plt
 
     study.style()
-    run = study.recording("dqn-tau-map")
+    run = study.recording("td3-tau-map")
     last = run["return"].isel(step=slice(-4, None))
     final = last.mean("step").rename("return")
     centre = study.iqm(final)
@@ -39,13 +39,13 @@ def tau_map() -> str:
     best_said = f"{float(centre.max()):.0f} at tau = {best:g}"
     ends = " and ".join(f"{value:.0f} at tau = {tau:g}" for tau, value in worst.items())
     alt = (
-        f"Final return of {final.size} DQN agents on CartPole against tau, from {float(final['tau'].min()):g} to "
+        f"Final return of {final.size} TD3 agents on Pendulum against tau, from {float(final['tau'].min()):g} to "
         f"{float(final['tau'].max()):g}: one dot an agent, a line through the interquartile means. The line is highest "
         f"with {best_said}; at the ends it is {ends}."
     )
     caption = (
         f"{final.sizes['tau']} values of tau, {final.sizes['seed']} seeds each, {int(run['step'].max()):,} steps of "
-        f"CartPole (500 is the most). Dots are agents, the line is the interquartile mean of the last "
+        f"Pendulum. Dots are agents, the line is the interquartile mean of the last "
         f"{last.sizes['step']} evaluations, bars its 95 % bootstrap interval. {study.provenance(run)}"
     )
     facts = f"The line is highest with {best_said}. At the two ends it is {ends}.\n"
