@@ -18,8 +18,14 @@ HEADER = "# The full lock of the book's environment (Python 3.11 or newer). Writ
 
 lock = ROOT / "requirements.txt"
 subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "pip-tools>=7.4"], check=True)
-options = ["--extra=book", "--extra=test", "--extra=mujoco", "--strip-extras", "--allow-unsafe", "--no-header", "--quiet"]
-options += ["--no-emit-index-url", "--no-emit-find-links", "--no-emit-trusted-host", "--annotation-style=line"]
+options = ["--extra=book", "--extra=test", "--extra=mujoco", "--strip-extras", "--allow-unsafe", "--no-header"]
+options += [
+    "--quiet",
+    "--no-emit-index-url",
+    "--no-emit-find-links",
+    "--no-emit-trusted-host",
+    "--annotation-style=line",
+]
 with tempfile.NamedTemporaryFile("w", suffix=".txt") as chosen:
     chosen.write("\n".join(CHOSEN))
     chosen.flush()
