@@ -156,7 +156,12 @@ def sac(learnt: bool, epsilon: float) -> tuple[Any, ...]:
     for model in theirs:
         assert model.actor.action_dist.epsilon == 1e-6, "as it is shipped"
         model.actor.action_dist.epsilon = epsilon
-    return "sac", theirs, {"initial_temperature": 0.3, "learn_temperature": learnt, "temperature_learning_rate": RATE}, draw
+    return (
+        "sac",
+        theirs,
+        {"initial_temperature": 0.3, "learn_temperature": learnt, "temperature_learning_rate": RATE},
+        draw,
+    )
 
 
 @pytest.mark.parametrize("learnt", [True, False])
