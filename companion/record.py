@@ -121,6 +121,102 @@ RECORDINGS = {
                 "steps": 10_000,
             },
         ),
+        *(
+            Recording(
+                f"{algorithm}-tau-map",
+                f"{algorithm.upper()} on Pendulum: return and value over tau",
+                "companion.rl:train",
+                (algorithm, "Pendulum-v1"),
+                {"tau": [1.0, 0.5, 0.3, 0.2, 0.1, 0.05, 0.03, 0.01, 0.005, 0.003, 0.001, 0.0003, 0.0], "steps": 20_000},
+                seeds=12,
+                part=6,
+            )
+            for algorithm in ("td3", "ddpg", "sac")
+        ),
+        Recording(
+            "ddpg-hard",
+            "DDPG on Pendulum: return and value over the period of hard updates",
+            "companion.rl:train",
+            ("ddpg", "Pendulum-v1"),
+            {"tau": 1.0, "period": [1, 3, 10, 33, 100, 333, 1_000, 3_333, 10_000], "steps": 20_000},
+            seeds=8,
+        ),
+        Recording(
+            "ddpg-actor-copy",
+            "DDPG on Pendulum with and without a slow copy of the actor, over tau",
+            "companion.rl:train",
+            ("ddpg", "Pendulum-v1"),
+            {"tau": [0.3, 0.1, 0.03, 0.01, 0.003], "target_actor": [True, False], "steps": 20_000},
+            seeds=8,
+        ),
+        Recording(
+            "td3-parts",
+            "TD3 on Pendulum with and without each of its three parts: value and what is earned",
+            "companion.rl:train",
+            ("td3", "Pendulum-v1"),
+            {
+                "tau": 0.05,
+                "period": 1,
+                "policy_delay": [2, 1],
+                "clipped_double_q": [True, False],
+                "target_noise": [0.2, 0.0],
+                "horizon": 800,
+                "steps": 20_000,
+                "evaluate_every": 2_000,
+            },
+        ),
+        Recording(
+            "td3-delay",
+            "TD3 on Pendulum: tau, the delay of the policy and the period of the slow copies",
+            "companion.rl:train",
+            ("td3", "Pendulum-v1"),
+            {
+                "tau": [1.0, 0.3, 0.1, 0.03, 0.01],
+                "policy_delay": [1, 2, 8],
+                "period": [1, 2, 8],
+                "horizon": 800,
+                "steps": 12_000,
+                "evaluate_every": 3_000,
+            },
+            seeds=6,
+            part=3,
+        ),
+        Recording(
+            "sac-period",
+            "SAC on Pendulum: return and value over the period of hard updates",
+            "companion.rl:train",
+            ("sac", "Pendulum-v1"),
+            {"tau": 1.0, "period": [3, 10, 30, 100, 300, 1_000], "steps": 20_000},
+            seeds=8,
+        ),
+        Recording(
+            "sac-target-actor",
+            "SAC on Pendulum with and without a slow copy of the actor, over tau",
+            "companion.rl:train",
+            ("sac", "Pendulum-v1"),
+            {"target_actor": [False, True], "tau": [0.3, 0.1, 0.03, 0.01, 0.003], "steps": 20_000},
+            seeds=8,
+        ),
+        Recording(
+            "sac-entropy",
+            "SAC on Pendulum: return, entropy and temperature over the entropy asked for",
+            "companion.rl:train",
+            ("sac", "Pendulum-v1"),
+            {"tau": 0.03, "target_entropy": [-4.0, -3.0, -2.0, -1.0, -0.5, 0.0, 0.5, 1.0], "steps": 20_000},
+            seeds=8,
+        ),
+        *(
+            Recording(
+                f"mujoco-{algorithm}-{task}",
+                f"{algorithm.upper()} on MuJoCo's {world}: return and value",
+                "companion.rl:train",
+                (algorithm, world),
+                {"steps": 100_000, "learning_starts": 1_000, "evaluate_every": 10_000, "evaluation_episodes": 3},
+                seeds=4,
+            )
+            for task, world in (("hopper", "Hopper-v5"), ("halfcheetah", "HalfCheetah-v5"))
+            for algorithm in ("td3", "ddpg", "sac")
+        ),
         Recording(
             "digits-ema",
             "EMA of a small network's weights on digits: loss and error over tau, label noise and the run's length",
