@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from companion.exercises.core import Exercise, Hint, expect, matches
+from companion.population import MLP
 
 # --- td3-minimum ------------------------------------------------------------------------------------------------------
 
@@ -341,6 +342,16 @@ RULER = Exercise(
 
 SUSPECT_LINE = 4
 """The line of the chapter's listing that is wrong."""
+
+
+@torch.no_grad()
+def plant(critic: MLP, target_critic: MLP, members: slice) -> None:
+    """Do to these members' twin critics what the wrong line does; the chapter calls it without saying what it is."""
+    for network in (critic, target_critic):
+        for weights in network.parameters():
+            twins = weights.unflatten(0, (-1, 2))[members]
+            twins[:, 1] = twins[:, 0]
+
 
 _ALIBIS = {
     1: "Line 1 is in order: the actor of every member starts from weights of its own seed.",

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from companion.exercises import core, td3
+from companion.population import MLP
 from tests.exercises.helpers import proves
 
 
@@ -148,3 +149,18 @@ def test_suspect():
     )
     assert sorted([*td3._ALIBIS, td3.SUSPECT_LINE]) == list(range(1, 14))
     assert "smaller of two numbers" in core.check("td3-suspect", 1).hint
+
+
+def test_planted_line():
+    """What is planted is what the listing's line does, in the chosen members and in no other."""
+    critic, target = (MLP((4, 16, 1), [0, 1, 2], copies=2, purpose="critic") for _ in range(2))
+    before = [weights.clone() for weights in critic.parameters()]
+    td3.plant(critic, target, slice(-1, None))
+    values = critic(torch.randn(3, 5, 4, generator=torch.Generator().manual_seed(0)))
+    assert torch.equal(values[2, 0], values[2, 1])
+    assert not torch.allclose(values[1, 0], values[1, 1])
+    for weights, copied, old in zip(critic.parameters(), target.parameters(), before, strict=True):
+        assert torch.equal(weights, copied)
+        assert torch.equal(weights[:5], old[:5])
+        line = old.unflatten(0, (-1, 2))[:, 0].repeat_interleave(2, dim=0)
+        assert torch.equal(weights[4:], line[4:])
