@@ -81,6 +81,10 @@ class Loop:
         self.collect()
         self.learn(update)
 
+    def updates(self, steps: int) -> int:
+        """Updates in the first so many steps: one in each that comes after ``learning_starts``."""
+        return max(0, steps - self.agents.settings.learning_starts)
+
     def programs(self) -> tuple[Callable[[], None], list[Callable[[], None]]]:
         """:meth:`collect`, and each form of :meth:`step`, as a GPU records and replays them; a CPU just calls them."""
         forms = range(self.agents.cycle)

@@ -1,21 +1,22 @@
 """One call trains a figure: every combination of the settings, times every seed, as one batched program."""
 
 import contextlib
+import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 import xarray as xr
-from tqdm import tqdm
 
 from companion.population import Grid
-from companion.population.runs import choose_device, progress_bar, provenance
+from companion.population.checkpoints import Checkpoint
+from companion.population.runs import choose_device, device_name, interruptible, progress_bar, provenance
 from companion.population.settings import check, shape_settings
-from companion.rl import environments
+from companion.population.shares import gather, share
 from companion.rl.algorithms import named, settings_of
-from companion.rl.environments import TensorWorld
+from companion.rl.environments.adapter import make_world
 from companion.rl.loop import Loop
 
 __all__ = ["train"]
@@ -32,6 +33,9 @@ def train(
     evaluation_episodes: int = 10,
     horizon: int | None = None,
     film: bool = False,
+    checkpoint: str | os.PathLike[str] | None = None,
+    checkpoint_every: int | float = 60.0,
+    minutes: int | float | None = None,
     progress: bool = True,
     **settings: Any,
 ) -> xr.Dataset:
@@ -46,10 +50,21 @@ def train(
     of its hidden layers are multiples of 16, and to float32 rounding otherwise, since matrix kernels treat unaligned
     rows differently.
 
+    A long run survives what happens to long runs:
+
+    - *Killed*, at any moment, it goes on from its ``checkpoint`` when it is called again with the same arguments, and
+      on a CPU ends with the same bits as one that was never killed. When it has ended, calling again returns the
+      result without training.
+    - *Ctrl-C* ends it after the step it is in, and what was measured so far is returned, NaN where nothing was; a
+      second Ctrl-C ends it at once, with nothing. ``minutes`` end it as one Ctrl-C does.
+    - *A member whose loss or value is no longer finite* is out from that evaluation on: its results are NaN, and it
+      touches no other.
+    - *Started by torchrun* in several processes, each trains its share of the members, and all return the whole.
+
     Args:
         algorithm: ``"dqn"``, ``"ddpg"``, ``"td3"`` or ``"sac"``.
-        environment: a name that ``rl.environments.make`` knows: ``"CartPole-v1"`` for ``"dqn"``, ``"Pendulum-v1"`` for
-            the others.
+        environment: ``"CartPole-v1"`` or ``"Pendulum-v1"``, which are tensor programs, or any other of gymnasium's with
+            vectors to observe: one with discrete actions for ``"dqn"``, with continuous ones for the others.
         seeds: a count n, which means seeds 0 … n − 1, or the seeds themselves.
         steps: environment steps of each agent. After ``learning_starts`` of them there is one gradient update a step.
         device: where to train; by default the GPU where there is one, else the CPU.
@@ -59,6 +74,10 @@ def train(
             an episode went on for ever, so to hold ``predicted`` against what is really obtained, let it be some times
             1 / (1 − gamma): the episode is then played on past its time limit.
         film: whether to add one greedy episode of each trained agent, as observations.
+        checkpoint: file that the run is kept in while it trains, and its result afterwards. It is replaced as a whole.
+            Under ``torchrun`` every process has its own, with its rank in the name.
+        checkpoint_every: seconds from one writing to the next; 0 is after every step.
+        minutes: time after which to stop; no limit if None. With a ``checkpoint``, call again to go on.
         progress: whether to show a progress bar (never where the environment variable ``COMPANION_PROGRESS`` is 0).
         settings: the algorithm's own: the fields of :class:`companion.rl.dqn.DQN`, :class:`~companion.rl.ddpg.DDPG`,
             :class:`~companion.rl.td3.TD3` or :class:`~companion.rl.sac.SAC`.
@@ -69,24 +88,33 @@ def train(
         their start states, a the greedy action). Of the training batches since the previous evaluation: ``loss`` and
         ``q_mean`` (their means; NaN before learning starts) and ``q_max`` (the largest ``|Q|``), of SAC also
         ``entropy`` and ``temperature``. With ``film``, ``episode`` over
-        (``frame``, ``observation``), NaN after the episode's end. Its attributes hold every argument, the device,
-        versions, the date and the wall time in seconds.
+        (``frame``, ``observation``), NaN after the episode's end. Its attributes hold every argument that the numbers
+        depend on, the device, versions, the date and the wall time in seconds. Where members diverged, ``diverged``
+        names each, and the evaluation that found it: ``"tau=1.0, seed=3 at step 4000"``. Where the run did not reach
+        its end, ``interrupted`` says how far it came, and ``trained`` what share of all its steps that is.
 
     Raises:
-        ValueError: an unknown algorithm, environment or setting (the nearest known one is named), or a value out of
-            range; all before any training.
+        ValueError: an unknown algorithm, environment or setting (the nearest known one is named), a value out of
+            range, or a checkpoint that cannot be written, is damaged, or is of other arguments (which, is named), of
+            another device or version; all before any training.
         TypeError: a value of the wrong type.
+        ImportError: the environment needs a package that is not installed.
     """
+    agents_type: Any
     settings_type, agents_type = named(algorithm)
-    program = environments.make(environment)
-    if (program.actions is not None) != agents_type.DISCRETE:
+    world = make_world(environment, [0], torch.device("cpu"))  # to be asked
+    if (world.actions is not None) != agents_type.DISCRETE:
         has, needs = ("continuous", "discrete") if agents_type.DISCRETE else ("discrete", "continuous")
         raise ValueError(f"environment={environment!r} has {has} actions, and {algorithm!r} needs {needs} ones")
-    horizon = program.time_limit if horizon is None else horizon
-    for name, count in {"steps": steps, "evaluation_episodes": evaluation_episodes, "horizon": horizon}.items():
+    _at_least_one("steps", steps)
+    counts = {
+        "steps": steps,
+        "evaluate_every": max(1, steps // 16) if evaluate_every is None else evaluate_every,
+        "evaluation_episodes": evaluation_episodes,
+        "horizon": world.time_limit if horizon is None else horizon,
+    }
+    for name, count in counts.items():
         _at_least_one(name, count)
-    every = max(1, steps // 16) if evaluate_every is None else evaluate_every
-    _at_least_one("evaluate_every", every)
     checked = check(settings_type, settings)
     grid = Grid(checked, seeds)
     if np.max(grid.column("learning_starts")) >= steps:
@@ -94,73 +122,160 @@ def train(
             f"learning_starts={checked['learning_starts']} leaves nothing of steps={steps} to learn in; raise steps"
         )
     where = choose_device(device)
+    arguments = {"algorithm": algorithm, "environment": environment, **checked, "seeds": grid.seed_values, **counts}
+    arguments |= {"film": film}
 
-    began = time.perf_counter()
-    checkpoints = sorted({*range(every, steps + 1, every), steps})
-    results: dict[str, np.ndarray] = {}
-    groups = list(grid.groups(shape_settings(settings_type)))
+    marks = sorted({*range(counts["evaluate_every"], steps + 1, counts["evaluate_every"]), steps})
+    shapes: dict[str, tuple[int, ...]]
+    shapes = {name: (len(marks),) for name in ("return", "discounted_return", "predicted", *agents_type.WATCHED)}
+    if film:
+        shapes["episode"] = (world.time_limit + 1, world.observation_size)
+    run = _Run(grid.members, shapes)
+    saved = Checkpoint(checkpoint, {**arguments, "device": device_name(where)}, checkpoint_every)
+    loop_state = run.load_state(saved.load(where))
+    groups = [(share(members), fixed) for members, fixed in grid.groups(shape_settings(settings_type))]
+    groups = [(own, fixed) for own, fixed in groups if len(own)]  # those that this process has a share of
+    taken = [run.steps_of(own) for own, _ in groups]
     with (
-        _threads_for(grid.members // len(groups)),
-        progress_bar(algorithm, steps * len(groups), show=progress) as bar,
+        progress_bar(algorithm, steps * len(groups), done=sum(taken), show=progress) as bar,
+        interruptible(None if minutes is None else 60 * minutes) as stop,
     ):
-        for indices, fixed in groups:
-            values = settings_of(grid, indices, fixed, where)
-            members = grid.seeds[indices].tolist()
-            loop = Loop(agents_type, TensorWorld(program, members, where), values, members, steps, where)
-            part = _run(loop, steps, checkpoints, evaluation_episodes, horizon, film, bar)
-            for name, array in part.items():
-                whole = results.setdefault(name, np.full((grid.members, *array.shape[1:]), np.nan, dtype=np.float32))
-                whole[indices] = array
-        made = provenance(where, began)
+        for (own, fixed), before in zip(groups, taken, strict=True):
+            if before == steps:
+                continue
+            with _threads_for(len(own)):
+                members = grid.seeds[own].tolist()
+                world = make_world(environment, members, where)
+                loop = Loop(agents_type, world, settings_of(grid, own, fixed, where), members, steps, where)
+                if before:
+                    loop.load_state(loop_state, before)
+                    del loop_state  # as large as the loop
+                for step in _steps(loop, before, steps):
+                    run.trained[own] = step
+                    if step in marks:
+                        run.measure(own, loop, marks, evaluation_episodes, counts["horizon"])
+                    bar.update()
+                    if step < steps and (stop.asked or saved.due):
+                        saved.save(run.state(loop))
+                    if stop.asked:
+                        break
+                run.made = provenance(where, run.began)
+                if run.steps_of(own) == steps:
+                    if film:
+                        run.film(own, loop)
+                    saved.save(run.state())
+            if stop.asked:
+                break
 
-    own = {name: ("frame", "observation") if name == "episode" else ("step",) for name in results}
+    own = np.concatenate([own for own, _ in groups]) if groups else np.zeros(0, np.int64)
+    results = gather({name: array[own] for name, array in run.arrays.items()}, own, grid.members)
+    facts = _facts(grid, results.pop("trained"), results.pop("diverged"), steps)
     if film:  # frames after the longest episode hold nothing
         seen = ~np.isnan(results["episode"][..., 0]).all(axis=0)
         results["episode"] = results["episode"][:, seen]
     return grid.dataset(
-        {name: (own[name], array) for name, array in results.items()},
-        coords={"step": checkpoints},
-        attrs={
-            "algorithm": algorithm,
-            "environment": environment,
-            **checked,
-            "seeds": grid.seed_values,
-            "steps": steps,
-            "evaluate_every": every,
-            "evaluation_episodes": evaluation_episodes,
-            "horizon": horizon,
-            "film": film,
-            **made,
-        },
+        {name: (("frame", "observation") if name == "episode" else ("step",), a) for name, a in results.items()},
+        coords={"step": marks},
+        attrs={**arguments, **facts, **(run.made or provenance(where, run.began))},
     )
 
 
-def _run(
-    loop: Loop, steps: int, checkpoints: Sequence[int], episodes: int, horizon: int, film: bool, bar: "tqdm[Any]"
-) -> dict[str, np.ndarray]:
-    """Train one batched program to its end; arrays lead with member, then checkpoint."""
-    settings = loop.agents.settings
-    rows: list[dict[str, np.ndarray]] = []
-    updates = read = 0
-    for step in range(1, steps + 1):
+class _Run:
+    """What was measured so far, NaN where nothing was, and what else a run goes on from.
+
+    Args:
+        members: how many there are, those of other processes included.
+        shapes: of the results, a row of each of which is one member's.
+    """
+
+    def __init__(self, members: int, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        self.results = {name: np.full((members, *shape), np.nan, np.float32) for name, shape in shapes.items()}
+        self.trained = np.zeros(members, np.int64)
+        """Steps that each member has behind it."""
+        self.diverged = np.zeros(members, np.int64)
+        """The step at which that was found of each member, else 0."""
+        self.began = time.perf_counter()
+        self.made: dict[str, Any] = {}
+        """Where, when and by what, and the wall time."""
+
+    @property
+    def arrays(self) -> dict[str, np.ndarray]:
+        """All that leads with a row a member."""
+        return {**self.results, "trained": self.trained, "diverged": self.diverged}
+
+    def steps_of(self, own: np.ndarray) -> int:
+        """Steps that members who train together have behind them."""
+        return int(self.trained[own[0]])
+
+    def measure(self, own: np.ndarray, loop: Loop, marks: Sequence[int], episodes: int, horizon: int) -> None:
+        """Evaluate some members' agents, and read what was watched since the last evaluation.
+
+        Who has lost a number to infinity never finds it again: its results end here.
+        """
+        step = self.steps_of(own)
+        column = marks.index(step)
+        updates = loop.updates(step) - loop.updates(marks[column - 1] if column else 0)
+        row = loop.world.play(loop.agents, loop.agents.settings.gamma, episodes=episodes, horizon=horizon)
+        row |= loop.read_watched(updates)
+        if updates:
+            finite = np.isfinite(list(row.values())).all(axis=0)
+            self.diverged[own[~finite & (self.diverged[own] == 0)]] = step
+        well = self.diverged[own] == 0
+        for name, values in row.items():
+            self.results[name][own[well], column] = values[well]
+
+    def film(self, own: np.ndarray, loop: Loop) -> None:
+        """Let some members' agents play one episode, and keep what they see."""
+        shown = loop.world.play(loop.agents, loop.agents.settings.gamma, episodes=1, horizon=1, film=True)
+        self.results["episode"][own] = shown["episode"]
+
+    def state(self, loop: Loop | None = None) -> dict[str, Any]:
+        """All that the run goes on from; without a loop, from the beginning of the next group, or it has ended."""
+        return {
+            "arrays": {name: torch.from_numpy(array) for name, array in self.arrays.items()},
+            "seconds": time.perf_counter() - self.began,
+            "made": self.made,
+            "loop": None if loop is None else loop.state(),
+        }
+
+    def load_state(self, state: Mapping[str, Any] | None) -> Any:
+        """Go on from where :meth:`state` was taken, if it was; returns the loop's own state."""
+        if state is None:
+            return None
+        for name, array in self.arrays.items():
+            array[:] = state["arrays"][name].cpu().numpy()
+        self.began -= state["seconds"]
+        self.made = state["made"]
+        return state["loop"]
+
+
+def _steps(loop: Loop, taken: int, steps: int) -> Iterator[int]:
+    """Take one step after another; yields the number of each, from 1, when it has been taken."""
+    collect, forms = loop.programs()
+    for step in range(taken + 1, steps + 1):
         if (step - 1) % loop.noise.length == 0:
             loop.noise.refill()
-        if step <= settings.learning_starts:
-            loop.collect()
+        if updates := loop.updates(step):
+            forms[(updates - 1) % len(forms)]()
         else:
-            loop.step(updates % loop.agents.cycle)
-            updates += 1
-        if step == checkpoints[len(rows)]:
-            measured = loop.world.play(loop.agents, settings.gamma, episodes=episodes, horizon=horizon)
-            rows.append({**measured, **loop.read_watched(updates - read)})
-            read = updates
-        if step % 100 == 0 or step == steps:
-            bar.update((step - 1) % 100 + 1)
-    results = {name: np.stack([row[name] for row in rows], axis=1) for name in rows[0]}
-    if film:
-        shown = loop.world.play(loop.agents, settings.gamma, episodes=1, horizon=horizon, film=True)
-        results["episode"] = shown["episode"]
-    return results
+            collect()
+        yield step
+
+
+def _facts(grid: Grid, trained: np.ndarray, diverged: np.ndarray, steps: int) -> dict[str, Any]:
+    """Who diverged, and how far the run came, where there is something to be said."""
+    facts: dict[str, Any] = {}
+    if diverged.any():
+        facts["diverged"] = "; ".join(
+            f"{grid.name(i)} at step {diverged[i]}" for i in range(len(diverged)) if diverged[i]
+        )
+    least, most = trained.min(), trained.max()
+    if least < steps:
+        facts["interrupted"] = (
+            f"at step {least} of {steps}" if least == most else f"between steps {least} and {most} of {steps}"
+        )
+        facts["trained"] = float(trained.mean() / steps)
+    return facts
 
 
 @contextlib.contextmanager

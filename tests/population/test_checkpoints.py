@@ -12,7 +12,7 @@ import torch
 
 import companion
 from companion.population import checkpoints
-from companion.population.checkpoints import load, save
+from companion.population.checkpoints import Checkpoint, load, save
 
 ARGUMENTS = {"algorithm": "td3", "tau": [1.0, 0.1], "hidden": (64, 64), "period": 1, "steps": 100, "error_clip": np.inf}
 
@@ -195,6 +195,50 @@ def test_the_new_one_is_on_the_disk_before_the_old_one_is_gone(path, monkeypatch
         )
     save(path, ARGUMENTS, 1)
     assert order == ["fsync", "replace", "fsync"], "the file, then its name, then the folder that holds the name"
+
+
+def test_a_run_without_a_path_has_no_checkpoint():
+    checkpoint = Checkpoint(None, ARGUMENTS, every=0)
+    assert not checkpoint.due
+    assert checkpoint.load() is None
+    checkpoint.save({"no": object()})
+
+
+def test_each_process_has_its_own(path, monkeypatch):
+    for rank in range(2):
+        monkeypatch.setattr(checkpoints, "rank_and_world", lambda rank=rank: (rank, 2))
+        checkpoint = Checkpoint(path, ARGUMENTS)
+        assert checkpoint.load() is None
+        checkpoint.save(rank)
+        assert checkpoint.load() == rank
+    assert {file.name for file in path.parent.iterdir()} == {"run.rank-0-of-2.pt", "run.rank-1-of-2.pt"}
+
+
+def test_it_is_due_at_its_interval_and_costs_a_twentieth_of_the_time_at_most(path, monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(checkpoints.time, "monotonic", lambda: now[0])
+    seconds = [1.0]
+    monkeypatch.setattr(checkpoints, "save", lambda *_: now.__setitem__(0, now[0] + seconds[0]))
+
+    def due_after(checkpoint: Checkpoint) -> int:
+        began = now[0]
+        while not checkpoint.due:
+            now[0] += 1
+        return int(now[0] - began)
+
+    checkpoint = Checkpoint(path, ARGUMENTS, every=60)
+    assert due_after(checkpoint) == 60
+    checkpoint.save(1)
+    assert due_after(checkpoint) == 60
+    seconds[0] = 10.0
+    checkpoint.save(1)
+    assert due_after(checkpoint) == 190
+    always = Checkpoint(path, ARGUMENTS, every=0)
+    always.save(1)
+    assert due_after(always) == 0
+    for every in (-1, float("nan")):
+        with pytest.raises(ValueError, match=r"checkpoint_every=.* must be at least 0, in seconds"):
+            Checkpoint(path, ARGUMENTS, every)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="kills forks of a process, which Windows has none of")

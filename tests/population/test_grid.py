@@ -28,6 +28,13 @@ def test_every_members_result_comes_back_under_its_own_label():
                 assert run["number"].sel(tau=tau, period=period, seed=seed).values.tolist() == [tau, period, seed]
 
 
+def test_a_member_has_a_name_that_no_other_has():
+    grid = Grid({"tau": [1.0, 0.1], "hidden": [(64, 64), (32,)], "gamma": 0.9}, seeds=[0, 3])
+    assert grid.name(0) == "tau=1.0, hidden=(64, 64), seed=0"
+    assert grid.name(7) == "tau=0.1, hidden=(32,), seed=3"
+    assert len({grid.name(i) for i in range(grid.members)}) == grid.members
+
+
 def test_groups_cover_every_member_once_and_agree_on_their_settings():
     grid = Grid({"tau": [1.0, 0.1], "hidden": [(64, 64), (32,)], "batch_size": 8, "gamma": 0.9}, seeds=3)
     groups = list(grid.groups(["hidden", "batch_size"]))

@@ -1,0 +1,319 @@
+"""Training that survives: killed, interrupted, diverged or split over processes, a run keeps what it has."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+
+from companion import rl
+from companion.rl.loop import Loop
+from tests.population.test_shares import torchrun
+
+ROOT = Path(__file__).parents[2]
+SMALL = {
+    "progress": False,
+    "steps": 60,
+    "learning_starts": 20,
+    "batch_size": 8,
+    "hidden": (16,),
+    "evaluation_episodes": 2,
+    "evaluate_every": 15,
+    "seeds": 2,
+}
+
+
+def train(algorithm="dqn", environment="CartPole-v1", **settings) -> xr.Dataset:
+    return rl.train(algorithm, environment, **{**SMALL, **settings})
+
+
+def assert_same(a: xr.Dataset, b: xr.Dataset) -> None:
+    """Bit for bit, and of the same arguments."""
+    own = ("date", "wall_seconds")
+    assert {k: v for k, v in a.attrs.items() if k not in own} == {k: v for k, v in b.attrs.items() if k not in own}
+    assert set(a.data_vars) == set(b.data_vars)
+    for name in a.data_vars:
+        assert a[name].dims == b[name].dims
+        assert a[name].values.tobytes() == b[name].values.tobytes(), name
+
+
+@pytest.fixture
+def at(monkeypatch):
+    """``at(n, do)``: do something within the n-th step of a loop from now on."""
+
+    def arrange(n: int, do) -> None:
+        calls = [0]
+        collect = Loop.collect
+
+        def counted(loop):
+            calls[0] += 1
+            if calls[0] == n:
+                do()
+            collect(loop)
+
+        monkeypatch.setattr(Loop, "collect", counted)
+
+    return arrange
+
+
+def press_ctrl_c() -> None:
+    signal.raise_signal(signal.SIGINT)
+
+
+def fail() -> None:
+    raise RuntimeError("power cut")
+
+
+KILLED = """
+import os, random, signal, sys, time
+import numpy as np
+from companion import rl
+
+path, algorithm, environment = sys.argv[1:]
+settings = dict(tau=[1.0, 0.1], period=[1, 3], seeds=2, steps=300, learning_starts=60, batch_size=8, hidden=(16,),
+                evaluate_every=50, evaluation_episodes=1, buffer_size=100, progress=False)
+
+def in_a_child(name, **more):
+    child = os.fork()
+    if child == 0:
+        run = rl.train(algorithm, environment, **settings, **more)
+        np.savez(name, **{name: run[name].values for name in run.data_vars})
+        os._exit(0)
+    return child
+
+def ended(child):
+    return os.waitpid(child, 0)[1]
+
+assert ended(in_a_child(path + ".whole.npz")) == 0
+moments, killed = random.Random(0), 0
+for _ in range(8):
+    child = in_a_child(path + ".resumed.npz", checkpoint=path, checkpoint_every=0)
+    time.sleep(moments.uniform(0.1, 0.6))
+    os.kill(child, signal.SIGKILL)
+    killed += os.WIFSIGNALED(ended(child))
+assert ended(in_a_child(path + ".resumed.npz", checkpoint=path, checkpoint_every=0)) == 0
+print(killed)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="kills forks of a process, which Windows has none of")
+@pytest.mark.parametrize(("algorithm", "environment"), [("dqn", "CartPole-v1"), ("td3", "Pendulum-v1")])
+def test_killed_at_random_moments_a_run_ends_with_the_same_bits(algorithm, environment, tmp_path):
+    """The checkpoint is written after every step, so many of the moments lie within a writing."""
+    path = tmp_path / "run.pt"
+    environ = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    words = [sys.executable, "-c", KILLED, str(path), algorithm, environment]
+    ended = subprocess.run(words, env=environ, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert int(ended.stdout) >= 4
+    with np.load(f"{path}.whole.npz") as whole, np.load(f"{path}.resumed.npz") as resumed:
+        assert set(whole) == set(resumed) >= {"return", "loss", "predicted"}
+        for name in whole:
+            assert whole[name].tobytes() == resumed[name].tobytes(), name
+        assert np.isfinite(whole["loss"][..., -1]).all()
+
+
+def test_a_run_that_has_ended_is_returned_without_training(tmp_path, at):
+    path = tmp_path / "run.pt"
+    run = train(checkpoint=path, film=True)
+    at(1, fail)
+    again = train(checkpoint=str(path), film=True)
+    xr.testing.assert_identical(run, again)
+    assert [file.name for file in tmp_path.iterdir()] == ["run.pt"]
+
+
+@pytest.mark.parametrize(("failing", "every"), [(25, 0), (61, 60), (100, 60), (100, 0)])
+def test_groups_that_train_one_after_another_are_resumed_where_it_broke(failing, every, tmp_path, at, monkeypatch):
+    """Films too: two groups of 60 steps, broken off in the n-th step of all. A group that has ended is always kept."""
+    settings = {"hidden": [(16,), (8, 8)], "film": True}
+    whole = train(**settings)
+    at(failing, fail)
+    with pytest.raises(RuntimeError, match="power cut"):
+        train(**settings, checkpoint=tmp_path / "run.pt", checkpoint_every=every)
+    monkeypatch.undo()
+    at(1 + 120 - (failing - 1 if every == 0 else 60), fail)  # would be one step more than are left
+    assert_same(whole, train(**settings, checkpoint=tmp_path / "run.pt"))
+
+
+@pytest.mark.parametrize("algorithm", ["ddpg", "td3", "sac"])
+def test_every_algorithm_goes_on_from_its_checkpoint(algorithm, tmp_path, at, monkeypatch):
+    """Over gymnasium's adapter, in the middle of an episode; TD3 updates its actor at every third update."""
+    settings = {"environment": "MountainCarContinuous-v0", "horizon": 5, "evaluation_episodes": 1, "evaluate_every": 60}
+    settings |= {"policy_delay": 3} if algorithm == "td3" else {}
+    whole = train(algorithm, **settings)
+    at(41, press_ctrl_c)
+    assert train(algorithm, **settings, checkpoint=tmp_path / "run.pt").attrs["interrupted"] == "at step 41 of 60"
+    monkeypatch.undo()
+    assert_same(whole, train(algorithm, **settings, checkpoint=tmp_path / "run.pt"))
+
+
+def test_ctrl_c_returns_what_was_trained_so_far(at):
+    before = signal.getsignal(signal.SIGINT)
+    whole = train()
+    at(31, press_ctrl_c)
+    run = train()
+    assert run.attrs["interrupted"] == "at step 31 of 60"
+    assert run.attrs["trained"] == pytest.approx(31 / 60)
+    assert run["step"].values.tolist() == [15, 30, 45, 60]
+    for name in run.data_vars:
+        np.testing.assert_array_equal(run[name].isel(step=slice(2)), whole[name].isel(step=slice(2)))
+        assert run[name].isel(step=slice(2, None)).isnull().all()
+    assert signal.getsignal(signal.SIGINT) is before
+    assert "interrupted" not in whole.attrs
+    assert "trained" not in whole.attrs
+
+
+def test_ctrl_c_at_the_very_first_step_gives_a_labelled_nothing_and_twice_ends_it_at_once(at):
+    at(1, press_ctrl_c)
+    run = train(tau=[1.0, 0.1], hidden=[(16,), (8,)], film=True)
+    assert set(run["return"].dims) == {"tau", "hidden", "seed", "step"}
+    assert all(run[name].isnull().all() for name in run.data_vars)
+    assert run.attrs["interrupted"] == "between steps 0 and 1 of 60"
+    at(1, lambda: (press_ctrl_c(), press_ctrl_c()))
+    with pytest.raises(KeyboardInterrupt):
+        train()
+
+
+def test_ctrl_c_in_the_last_step_interrupts_nothing(at):
+    at(60, press_ctrl_c)
+    assert "interrupted" not in train().attrs
+
+
+def test_a_run_stops_when_its_minutes_are_over_and_goes_on_when_called_again(tmp_path):
+    whole = train()
+    path = tmp_path / "run.pt"
+    run = train(checkpoint=path, minutes=0)
+    assert run.attrs["interrupted"] == "at step 1 of 60"
+    calls = 1
+    while "interrupted" in run.attrs:
+        run = train(checkpoint=path, minutes=0.01 / 60)
+        calls += 1
+    assert_same(whole, run)
+    assert calls <= 60, "each call takes a step at least"
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"tau": 0.5}, "tau was 1.0 and is 0.5"),
+        ({"seeds": [0, 2]}, "seeds was [0, 1] and is [0, 2]"),
+        ({"steps": 61}, "steps was 60 and is 61"),
+        ({"algorithm": "dqn", "hidden": (17,)}, "hidden was (16,) and is (17,)"),
+    ],
+)
+def test_a_checkpoint_of_other_arguments_is_refused_before_training(changed, message, tmp_path, at):
+    path = tmp_path / "run.pt"
+    train(checkpoint=path)
+    before = path.read_bytes()
+    at(1, fail)
+    with pytest.raises(ValueError, match=re.escape(message)):
+        train(**changed, checkpoint=path)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"checkpoint": "nowhere/run.pt"}, "there is no folder"),
+        ({"checkpoint": "."}, "is a folder"),
+        ({"checkpoint_every": -1}, "checkpoint_every=-1 must be at least 0"),
+    ],
+)
+def test_a_checkpoint_that_cannot_be_written_is_refused_before_training(arguments, message, at, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    at(1, fail)
+    with pytest.raises(ValueError, match=message):
+        train(**arguments)
+
+
+def test_what_diverges_is_named_leaves_a_gap_and_touches_no_other(tmp_path, at, monkeypatch):
+    run = train(learning_rate=[1e-3, 1e30])
+    assert run.attrs["diverged"] == "learning_rate=1e+30, seed=0 at step 30; learning_rate=1e+30, seed=1 at step 30"
+    gone = run.sel(learning_rate=1e30)
+    for name in ("return", "discounted_return", "predicted"):
+        assert gone[name].notnull().values.tolist() == [[True, False, False, False]] * 2
+    assert run.sel(learning_rate=1e-3)["loss"].isel(step=slice(1, None)).notnull().all()
+    tame = train(learning_rate=1e-3)
+    assert "diverged" not in tame.attrs
+    for name in tame.data_vars:
+        np.testing.assert_array_equal(tame[name], run[name].sel(learning_rate=1e-3))
+    at(50, press_ctrl_c)
+    train(learning_rate=[1e-3, 1e30], checkpoint=tmp_path / "run.pt")
+    monkeypatch.undo()
+    assert_same(run, train(learning_rate=[1e-3, 1e30], checkpoint=tmp_path / "run.pt"))
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "environment", "setting"),
+    [
+        ("td3", "Pendulum-v1", "critic_learning_rate"),
+        ("sac", "Pendulum-v1", "actor_learning_rate"),
+        ("ddpg", "MountainCarContinuous-v0", "actor_learning_rate"),
+    ],
+)
+def test_agents_that_diverge_disturb_neither_world_nor_evaluation(algorithm, environment, setting):
+    """Warnings are errors here."""
+    more = {"evaluation_episodes": 1, "horizon": 5, "evaluate_every": 60}
+    run = train(algorithm, environment, **{setting: [1e-3, 1e38]}, seeds=1, **more)
+    tame = train(algorithm, environment, **{setting: 1e-3}, seeds=1, **more)
+    assert run["return"].sel({setting: 1e38}).isel(step=-1).isnull().all()
+    for name in tame.data_vars:
+        np.testing.assert_array_equal(tame[name], run[name].sel({setting: 1e-3}))
+
+
+def test_two_processes_give_the_result_of_one(tmp_path):
+    script = tmp_path / "trains.py"
+    script.write_text(f"""
+import sys
+import numpy as np
+from companion import rl
+from companion.population.shares import rank_and_world
+rank, world = rank_and_world()
+settings = {SMALL!r} | dict(tau=[1.0, 0.1, 0.01], hidden=[(16,), (32,)], seeds=3, learning_rate=[1e-3, 1e30], film=True)
+for path in sys.argv[1:]:
+    for _ in range(2):
+        run = rl.train("dqn", "CartPole-v1", **settings, checkpoint=path)
+    run.to_netcdf(f"{{path}}.{{rank}}.nc", engine="scipy")
+    alone = rl.train("dqn", "CartPole-v1", **settings | dict(hidden=(16,), tau=1.0, learning_rate=1e-3, seeds=[7]))
+    print(alone.sizes["seed"], bool(alone["return"].notnull().all()))
+""")
+    ended = torchrun(script, str(tmp_path / "run.pt"))
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.splitlines() == ["1 True"] * 2, "one member, and a process with none"
+    assert {file.name for file in tmp_path.glob("*.pt")} == {"run.rank-0-of-2.pt", "run.rank-1-of-2.pt"}
+    settings = {"hidden": [(16,), (32,)], "learning_rate": [1e-3, 1e30], "film": True}
+    one = train(tau=[1.0, 0.1, 0.01], **settings | {"seeds": 3})
+    assert "diverged" in one.attrs
+    for rank in range(2):
+        with xr.open_dataset(tmp_path / f"run.pt.{rank}.nc", engine="scipy") as both:
+            xr.testing.assert_equal(one, both.load())
+            assert both.attrs["diverged"] == one.attrs["diverged"]
+
+
+needs_cuda = pytest.mark.skipif(
+    not torch.cuda.is_available(), reason="trains in CUDA graphs, and there is no CUDA device"
+)
+
+
+@needs_cuda
+@pytest.mark.parametrize(("algorithm", "environment"), [("dqn", "CartPole-v1"), ("td3", "Pendulum-v1")])
+def test_a_step_recorded_as_a_graph_is_the_step(algorithm, environment, monkeypatch):
+    settings = {"device": "cuda", "tau": [1.0, 0.1], "evaluation_episodes": 1}
+    recorded = train(algorithm, environment, **settings)
+    monkeypatch.setattr("companion.rl.loop.Captured", lambda function, device: function)
+    assert_same(recorded, train(algorithm, environment, **settings))
+
+
+@needs_cuda
+def test_a_run_on_a_gpu_goes_on_from_its_checkpoint(tmp_path, at):
+    settings = {"device": "cuda", "environment": "Pendulum-v1", "evaluation_episodes": 1}
+    whole = train("td3", **settings)
+    at(2, press_ctrl_c)
+    train("td3", **settings, checkpoint=tmp_path / "run.pt")
+    assert_same(whole, train("td3", **settings, checkpoint=tmp_path / "run.pt"))
