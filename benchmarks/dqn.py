@@ -76,17 +76,13 @@ def assert_same_update() -> float:
     from stable_baselines3.common.buffers import ReplayBufferSamples
     from stable_baselines3.common.logger import Logger
 
-    from companion.population import Grid
-    from companion.population.settings import check, shape_settings
-    from companion.rl.dqn import DQN, Agents
+    from companion.rl import make_agents
     from companion.rl.replay import Batch
-    from companion.rl.training import settings_of
 
     model = sb3_model(0)
     model.set_logger(Logger(None, []))
-    grid = Grid(check(DQN, {**SETTINGS, "tau": 0.0}), 1)  # Stable-Baselines3 moves the target outside of train()
-    ((members, fixed),) = grid.groups(shape_settings(DQN))
-    agents = Agents(settings_of(grid, members, fixed, torch.device("cpu")), 4, 2, [0], torch.device("cpu"))
+    settings = {**SETTINGS, "tau": 0.0}  # Stable-Baselines3 moves the target outside of train()
+    agents = make_agents("dqn", observation_size=4, action_size=2, **settings)
     for network, theirs in ((agents.online, model.q_net), (agents.target, model.q_net_target)):
         layers = [layer for layer in theirs.q_net if isinstance(layer, torch.nn.Linear)]
         for weight, bias, layer in zip(network.weights, network.biases, layers, strict=True):
@@ -100,7 +96,7 @@ def assert_same_update() -> float:
         batch = ReplayBufferSamples(s, a, s_next, done, r)
         model.replay_buffer.sample = lambda *_, batch=batch, **__: batch
         model.train(gradient_steps=1, batch_size=64)
-        agents.learn(Batch(s[None], a[None].float(), r.T, s_next[None], done.T))
+        agents.learn(Batch(s[None], a[None].float(), r.T, s_next[None], done.T), {}, 0)
     layers = [layer for layer in model.q_net.q_net if isinstance(layer, torch.nn.Linear)]
     ours = [*(w[0].T for w in agents.online.weights), *(b[0, 0] for b in agents.online.biases)]
     theirs = [*(layer.weight for layer in layers), *(layer.bias for layer in layers)]
