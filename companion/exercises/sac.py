@@ -600,8 +600,8 @@ def _temperature_is_right(answer: Any) -> None:
         answer,
         2,
         "log_temperature",
-        "Critics and actor are right, and so they were. Look at the picture again: what do the six temperatures have "
-        "in common that six agents with six policies cannot have?",
+        "Critics and actor are right, and so they were. Look at the picture again: what do the suspects' temperatures "
+        "have in common that agents with policies of their own cannot have?",
         "The loss has the right value, and the slope for each member is not its own entropy minus the one asked for.",
     )
 

@@ -205,10 +205,10 @@ def test_find_the_line():
     proves(
         "sac-find-the-line",
         wrong={
-            "the notebook's": (broken, "what do the six temperatures"),
+            "the notebook's": (broken, "what do the suspects' temperatures"),
             "sign of the temperature": (
                 lambda *a: losses(*a, excess=lambda log_prob: log_prob.detach().mean(-1) - 1.0),
-                "what do the six temperatures",
+                "what do the suspects' temperatures",
             ),
             "entropy taken from the label": (lambda *a: losses(*a, label=False), "right in the listing"),
             "swapped": (swapped, "critics' loss is off"),
