@@ -14,6 +14,7 @@ import torch
 from gymnasium.spaces import Box, Dict, Discrete
 from gymnasium.vector import AutoresetMode
 
+from companion import rl
 from companion.population import Grid, Streams
 from companion.population.settings import check, shape_settings
 from companion.rl.algorithms import named, settings_of
@@ -115,6 +116,17 @@ def a_loop(algorithm: str, world, steps: int, **settings) -> Loop:
     return Loop(agents_type, world, settings_of(grid, members, fixed, CPU), world.seeds, steps, CPU)
 
 
+def train(loop: Loop, begin: int, end: int) -> None:
+    """The steps from one to another; the first 40 only collect."""
+    for step in range(begin, end):
+        if step % loop.noise.length == 0:
+            loop.noise.refill()
+        if step < 40:
+            loop.collect()
+        else:
+            loop.step((step - 40) % loop.agents.cycle)
+
+
 def drawn(seeds, steps: int, width: int, purpose: str) -> torch.Tensor:
     """Uniform numbers ``(step, member, width)`` from the members' own streams."""
     return torch.from_numpy(Streams(seeds, purpose).uniform(steps, width)).transpose(0, 1)
@@ -163,13 +175,7 @@ def test_time_running_out_is_bootstrapped_and_an_end_is_not():
     for name, worth in {"Constant-v0": 1 / (1 - 0.9), "ConstantEnds-v0": 1 + 0.9}.items():
         world = GymnasiumWorld(name, [0, 1], CPU)
         loop = a_loop("dqn", world, 500, gamma=0.9, tau=0.3, learning_rate=1e-2, hidden=(16,), batch_size=16)
-        for step in range(500):
-            if step % loop.noise.length == 0:
-                loop.noise.refill()
-            if step < 40:
-                loop.collect()
-            else:
-                loop.step(0)
+        train(loop, 0, 500)
         np.testing.assert_allclose(loop.agents.predict(torch.zeros(2, 1, 1)), worth, rtol=0.02)
 
 
@@ -213,6 +219,23 @@ def test_mujoco_resumes_bit_for_bit(name):
     live(other, 17)
     other.load_state(torch.load(file, weights_only=True))
     assert_same(live(other, 100, begin=130), expected)
+
+
+def test_training_in_mujoco_resumes_bit_for_bit():
+    def fresh() -> Loop:
+        return a_loop("td3", GymnasiumWorld("Hopper-v5", [0, 1], CPU), 150, hidden=(16,), batch_size=8)
+
+    loop, other = fresh(), fresh()
+    train(loop, 0, 90)
+    file = io.BytesIO()
+    torch.save(loop.state(), file)
+    train(loop, 90, 150)
+    file.seek(0)
+    other.load_state(torch.load(file, weights_only=True), 90)
+    train(other, 90, 150)
+    assert torch.equal(loop.replay.rows, other.replay.rows)
+    assert torch.equal(loop.agents.actor_weights, other.agents.actor_weights)
+    assert (loop.replay.rows[:, -1] == 1).sum() > 2, "some episodes ended"
 
 
 def test_any_moment_can_be_resumed():
@@ -368,6 +391,15 @@ def test_the_return_of_a_member_that_is_not_a_number_is_none():
     for name in ("return", "discounted_return"):
         assert np.isnan(measured[name]).tolist() == [False, True, False]
         assert measured[name][[0, 2]].tolist() == sound[name][[0, 2]].tolist()
+
+
+def test_one_call_trains_in_mujoco():
+    arguments = {"steps": 120, "learning_starts": 100, "evaluation_episodes": 1, "hidden": (16,), "progress": False}
+    run = rl.train("td3", "Hopper-v5", tau=[1.0, 0.01], seeds=2, evaluate_every=60, **arguments)
+    assert run["return"].shape == (2, 2, 2)
+    assert np.isfinite(run["return"]).all()
+    with pytest.raises(ValueError, match="'Hopper-v5' has continuous actions"):
+        rl.train("dqn", "Hopper-v5", progress=False)
 
 
 def test_tensor_programs_come_first():
