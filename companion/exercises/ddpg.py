@@ -439,4 +439,74 @@ FORESIGHT = Exercise(
     checks=[_first_reward, _about_a_step_in_one_over_tau, _agrees_with_the_recursion],
 )
 
-EXERCISES: list[Exercise] = [LABEL, CHAIN_RULE, TARGETS, FIND, FORESIGHT]
+# --- ddpg-settings ----------------------------------------------------------------------------------------------------
+
+HELD_OUT = [1_000, 1_001, 1_002, 1_003, 1_004, 1_005]
+STEPS = 2_000
+GOAL = -350.0
+
+
+def settings() -> dict[str, Any]:
+    return {
+        "tau": 0.03,
+        "gamma": 0.97,
+        "critic_learning_rate": 3e-3,
+        "actor_learning_rate": 2e-3,
+        "batch_size": 128,
+        "exploration_noise": 0.2,
+        "learning_starts": 250,
+    }
+
+
+def _are_settings(answer: Any) -> None:
+    """These are settings of DDPG, one value each."""
+    from companion.rl.ddpg import DDPG
+
+    expect(isinstance(answer, dict), f"Hand in a dict of settings; this is a {type(answer).__name__}.")
+    known = list(DDPG.__dataclass_fields__)
+    for name, value in answer.items():
+        expect(name in known, f"`{name}` is no setting of DDPG. It has {', '.join(known)}; steps and seeds are ours.")
+        expect(not isinstance(value, list), f"`{name}` is a list: give one value, the sweep is for finding it.")
+    units, batch = sum(answer.get("hidden", (64, 64))), answer.get("batch_size", 64)
+    expect(units <= 256 and batch <= 256, "Keep to 256 hidden units in all and batches of 256, so that it stays quick.")
+
+
+def _swings_up(answer: Any) -> None:
+    """Six agents you have never met swing up within ten episodes."""
+    from companion.rl import train
+    from companion.study import iqm
+
+    run = train("ddpg", "Pendulum-v1", seeds=HELD_OUT, steps=STEPS, device="cpu", progress=False, **answer)
+    score = float(iqm(run["return"].isel(step=-1)))
+    if score >= GOAL:
+        return
+    tau, period = float(run.attrs["tau"]), int(run.attrs["period"])
+    sight = tau * (STEPS - int(run.attrs["learning_starts"])) / period
+    if sight < 20:
+        why = f"Their targets see about {sight:.0f} steps ahead by the end, and a swing needs 15 to 20: a larger τ."
+    elif tau / period > 0.15:
+        why = "Their targets are so quick that the labels tremble: a smaller τ."
+    else:
+        why = "Their targets see far enough. How fast do both networks learn, from how large a batch, and for which γ?"
+    raise Hint(f"Six held-out agents reach {score:.0f} (interquartile mean), and {GOAL:.0f} is asked. {why}")
+
+
+SETTINGS = Exercise(
+    name="ddpg-settings",
+    title="Six pendulums you have never met",
+    difficulty="hard",
+    minutes=120,
+    task="Find settings with which DDPG learns Pendulum fast: a dict of keyword arguments for `rl.train`. The check "
+    f"trains six agents with seeds you should not tune on, {HELD_OUT[0]} to {HELD_OUT[-1]}, for {STEPS:,} steps, and "
+    f"asks for an interquartile mean return of {GOAL:.0f} at the end. Sweep on other seeds, many settings at once.",
+    expects="a dict of settings, such as {'tau': 0.02}",
+    solution=settings,
+    why="Found on seeds 0 to 5, after a sweep of 24 settings. With τ = 0.03 the targets see some 50 steps ahead by the "
+    "end, which is more than enough; a γ of 0.97 asks for no more. The rest is haste: learning rates two and three "
+    "times the defaults, larger batches to bear them, more noise in the few steps there are, and an earlier start. "
+    "Yours may be better.",
+    checks=[_are_settings, _swings_up],
+    value=True,
+)
+
+EXERCISES = [LABEL, CHAIN_RULE, TARGETS, FORESIGHT, FIND, SETTINGS]

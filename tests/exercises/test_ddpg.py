@@ -254,3 +254,31 @@ def test_the_checks_networks_differ():
     assert isinstance(actor, MLP)
     assert not torch.equal(actor.weights[0][0], actor.weights[0][1])
     assert critic.weights[0].dtype == torch.float64
+
+
+def test_settings():
+    proves(
+        "ddpg-settings",
+        wrong={
+            "no dict": ([("tau", 0.02)], "dict of settings"),
+            "more steps": ({"tau": 0.02, "steps": 100_000}, "ours"),
+            "a sweep": ({"tau": [0.1, 0.01]}, "one value"),
+            "a giant": ({"hidden": (512, 512)}, "256 hidden units"),
+        },
+    )
+
+
+@pytest.mark.parametrize(
+    ("answer", "hint"),
+    [
+        ({"tau": 0.001}, "a larger τ"),
+        ({"tau": 1.0, "period": 1_000}, "a larger τ"),
+        ({"tau": 1.0}, "a smaller τ"),
+        ({"tau": 0.1, "actor_learning_rate": 0.0}, "far enough"),
+    ],
+)
+def test_settings_that_do_not_learn(monkeypatch, answer, hint):
+    monkeypatch.setattr(ddpg, "STEPS", 400)
+    report = core.check("ddpg-settings", {"learning_starts": 100, **answer})
+    assert report.status == "not yet"
+    assert hint in report.hint
