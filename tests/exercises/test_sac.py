@@ -219,3 +219,49 @@ def test_find_the_line():
             ),
         },
     )
+
+
+def test_discrete():
+    def losses(
+        logits, q, next_logits, next_q, action, reward, terminated, gamma, temperature,
+        *, next_value=None, still=True, actor=None,
+    ):  # fmt: skip
+        """The right ones, with a fault where it is asked for."""
+        price = temperature[:, None, None]
+        with torch.set_grad_enabled(not still):
+            log_next = next_logits.log_softmax(-1)
+            least = next_q.amin(1)
+            soft = (log_next.exp() * (least - price * log_next)).sum(-1) if next_value is None else next_value(least)
+            y = reward + gamma * (1 - terminated) * soft
+        taken = q.gather(-1, action[:, None, :, None].expand(-1, 2, -1, -1)).squeeze(-1)
+        log_policy = logits.log_softmax(-1)
+        actor = actor or (lambda log_policy, q, price: log_policy.exp() * (price * log_policy - q.detach().amin(1)))
+        of_actor = actor(log_policy, q, price).sum(-1).mean(-1).sum()
+        return 0.5 * (taken - y[:, None]).square().mean(-1).sum(), of_actor
+
+    def attached(log_policy, q, price):
+        return log_policy.exp() * (price * log_policy - q.amin(1))
+
+    def half_detached(log_policy, q, price):
+        return log_policy.detach().exp() * (price * log_policy - q.detach().amin(1))
+
+    def no_entropy(log_policy, q, price):
+        return -log_policy.exp() * q.detach().amin(1)
+
+    proves(
+        "sac-discrete",
+        wrong={
+            "one loss": (lambda **given: sum(losses(**given)), "two losses"),
+            "the best next action": (lambda **given: losses(**given, next_value=lambda q: q.amax(-1)), "not the best"),
+            "no entropy in the label": (
+                lambda **given: losses(
+                    **given, next_value=lambda q: (given["next_logits"].softmax(-1) * q).sum(-1).detach()
+                ),
+                "a sum over actions",
+            ),
+            "label not held still": (lambda **given: losses(**given, still=False), "a constant"),
+            "no entropy in the actor": (lambda **given: losses(**given, actor=no_entropy), "written out"),
+            "actor moves the critics": (lambda **given: losses(**given, actor=attached), "does not move them"),
+            "probabilities held still": (lambda **given: losses(**given, actor=half_detached), "depend on the logits"),
+        },
+    )
