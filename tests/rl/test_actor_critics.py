@@ -120,9 +120,13 @@ def test_exploration_is_the_policy_with_each_members_noise(algorithm):
 
 
 @algorithms
-def test_predicted_is_the_first_critics_value_of_the_policys_action(algorithm):
-    agents = population(algorithm, 3)
+def test_what_is_evaluated_is_the_online_networks(algorithm):
+    """The policy is tanh of the actor's first numbers, and what it expects is the first critic's value of that."""
+    agents = population(algorithm, 3, tau=0.0)
+    for update in range(4):
+        learn(agents, update)  # so that online and slow copy differ
     observation = torch.randn(3, 5, OBSERVATION, generator=torch.Generator().manual_seed(2))
+    torch.testing.assert_close(agents.policy(observation), agents.actor(observation)[..., :ACTION].tanh().detach())
     values = agents.critic(torch.cat((observation, agents.policy(observation)), -1)).squeeze(-1)
     expected = values if agents.CRITICS == 1 else values[:, 0]
     torch.testing.assert_close(agents.predict(observation), expected.detach())
