@@ -561,7 +561,7 @@ def _compare(answer: Any, which: int, parameters: str, hint: str, of_slope: str)
     want = losses(ours, batch, noise, 0.9, -1.0)
     matches(got[which], want[which].detach(), hint)
 
-    def slopes(agents: SimpleNamespace, loss: Tensor) -> list[Tensor]:
+    def slopes(agents: SimpleNamespace, loss: Tensor) -> list[Any]:
         part = getattr(agents, parameters)
         weights = [part] if isinstance(part, Tensor) else list(part.parameters())
         return list(torch.autograd.grad(loss, weights, allow_unused=True))
