@@ -1,11 +1,14 @@
 """Make the recordings: ``python -m companion.record NAME``, ``--missing`` or ``--list``.
 
-A recording is made in parts, a few seeds each. A part that is finished is kept beside where the recording will be,
-so a run that was stopped, by ``--minutes``, by hand or by a power cut, goes on where it was when started again.
+A recording is made in parts, a few seeds each. A part that is finished is kept beside where the recording will be, and
+so is the checkpoint of one that is not, so a run that was stopped, by ``--minutes``, by hand or by a power cut, goes on
+where it was when started again.
 """
 
 import argparse
 import difflib
+import inspect
+import json
 import math
 import pkgutil
 import platform
@@ -29,7 +32,7 @@ UNFINISHED = 75
 """Exit status when the time was up before all was made: run the same command again (sysexits' EX_TEMPFAIL)."""
 
 # What may differ between the parts of one recording; everything else in their attributes must be equal.
-_OF_A_PART = {"seeds", "device", "threads", "versions", "date", "wall_seconds", "commit"}
+_OF_A_PART = {"seeds", "device", "threads", "versions", "date", "wall_seconds", "commit", "diverged"}
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,8 @@ class Recording:
         name: its name, and its file's.
         what: what it is, in a line.
         call: the function that makes it, as ``"companion.rl:train"``. It takes ``seeds``, a list, and returns an
-            ``xarray.Dataset`` with the dimension ``seed`` whose attributes name the ``device`` it ran on.
+            ``xarray.Dataset`` with the dimension ``seed`` whose attributes name the ``device`` it ran on. If it also
+            takes ``checkpoint`` and ``minutes``, as :func:`companion.rl.train` does, a part can be made in slices.
         arguments: the function's positional arguments.
         settings: its keyword arguments, ``seeds`` left out.
         seeds: how many seeds.
@@ -65,9 +69,14 @@ class Recording:
         """The seeds of each part."""
         return [list(range(i, min(i + self.part, self.seeds))) for i in range(0, self.seeds, self.part)]
 
-    def run(self, seeds: list[int]) -> xr.Dataset:
-        """Make the part with these seeds."""
-        return pkgutil.resolve_name(self.call)(*self.arguments, **self.settings, seeds=seeds)
+    @property
+    def resumable(self) -> bool:
+        """Whether a part can be made in slices."""
+        return {"checkpoint", "minutes"} <= inspect.signature(pkgutil.resolve_name(self.call)).parameters.keys()
+
+    def run(self, seeds: list[int], **slice_of: Any) -> xr.Dataset:
+        """Make the part with these seeds, or go on with it."""
+        return pkgutil.resolve_name(self.call)(*self.arguments, **self.settings, seeds=seeds, **slice_of)
 
 
 RECORDINGS = {
@@ -242,7 +251,8 @@ class Recorder:
 
     Args:
         folder: where to write.
-        minutes: how long it may take; no limit if None. A part is begun only if the longest so far would still fit.
+        minutes: how long it may take; no limit if None. A part that cannot be made in slices is begun only if the
+            longest so far would still fit.
         commit: the state of the code; read from the git checkout, if there is one, where None.
     """
 
@@ -256,8 +266,10 @@ class Recorder:
         """In a few words how a recording stands, and the recording where it can be read."""
         path = self.folder / f"{recording.name}.nc"
         if not path.exists():
-            begun = sum(self._part(recording, seeds).exists() for seeds in recording.parts())
-            return (f"{begun} of {len(recording.parts())} parts" if begun else "missing"), None
+            made = sum(self._part(recording, seeds).exists() for seeds in recording.parts())
+            begun = sum(self._begun(recording, seeds).exists() for seeds in recording.parts())
+            parts = f"{made} of {len(recording.parts())} parts" + (", one begun" if begun else "")
+            return (parts if made or begun else "missing"), None
         try:
             run = store.load(path)
         except ValueError:
@@ -285,29 +297,55 @@ class Recorder:
                 continue
             expected = max((run.attrs["wall_seconds"] for run in done.values()), default=0.0)
             left = f", about {store.duration(expected * (len(parts) - len(done)))} left" if done else ""
-            if time.monotonic() + expected > self.deadline:
+            if time.monotonic() + (0 if recording.resumable else expected) > self.deadline:
                 print(f"  time is up with {len(done)} of {len(parts)} parts{left}; run again to go on", flush=True)
                 return False
             print(f"  part {number} of {len(parts)}, seeds {seeds[0]} to {seeds[-1]}{left}", flush=True)
-            done[seeds[0]] = self._make_part(recording, seeds)
+            run = self._make_part(recording, seeds)
+            if "interrupted" in run.attrs:
+                share, seconds = run.attrs["trained"], run.attrs["wall_seconds"]
+                left = store.duration(max(expected, seconds / share) * (len(parts) - len(done)) - seconds)
+                state = f"{share:.0%} of part {number}, about {left} left"
+                print(f"  time is up with {state}; run again to go on", flush=True)
+                return False
+            done[seeds[0]] = run
         whole = join(recording, [done[seeds[0]] for seeds in parts])
         store.save(whole, self.folder / f"{recording.name}.nc")
-        for path in self.folder.glob(f"{recording.name}.part-*.nc"):
+        for path in self.folder.glob(f"{recording.name}.part-*"):
             path.unlink()
         print(f"  kept. {store.provenance(whole)}", flush=True)
         return True
 
     def _make_part(self, recording: Recording, seeds: list[int]) -> xr.Dataset:
+        """Make a part, or as much of it as there is time for: a run whose attributes say ``interrupted`` is not whole.
+
+        Raises:
+            KeyboardInterrupt: Ctrl-C was pressed.
+        """
         began = time.monotonic()
-        run = recording.run(seeds)
+        begun, commits = self._begun(recording, seeds), [self.commit]
+        slice_of: dict[str, Any] = {}
+        if recording.resumable:
+            if begun.exists():
+                commits = [*json.loads(begun.read_text())["commits"], self.commit]
+            facts = {"recipe": recording.recipe, "seeds": seeds, "device": self.device, "commits": commits}
+            begun.parent.mkdir(parents=True, exist_ok=True)
+            begun.write_text(json.dumps(facts))
+            slice_of["checkpoint"] = begun.with_suffix(".pt")
+            slice_of["minutes"] = None if np.isinf(self.deadline) else max(0.0, self.deadline - began) / 60
+        run = recording.run(seeds, **slice_of)
+        if "interrupted" in run.attrs:
+            if time.monotonic() < self.deadline:
+                raise KeyboardInterrupt
+            return run
         if run["seed"].values.tolist() != seeds or "device" not in run.attrs:
             raise ValueError(f"{recording.call} must return the seeds asked for, {seeds}, and say on which device")
         run.attrs |= {
             "recipe": recording.recipe,
             "seeds": seeds,
-            "wall_seconds": time.monotonic() - began,
+            "wall_seconds": run.attrs["wall_seconds"] if recording.resumable else time.monotonic() - began,
             "date": datetime.now(UTC).isoformat(timespec="seconds"),
-            "commit": self.commit,
+            "commit": _together(commits),
             "versions": {
                 "companion": companion.__version__,
                 "Python": platform.python_version(),
@@ -316,36 +354,50 @@ class Recorder:
             },
         }
         store.save(run, self._part(recording, seeds))
+        self._forget(begun)
         return store.load(self._part(recording, seeds))  # as a resumed run would find it: JSON knows no tuples
 
     def _kept_part(self, recording: Recording, seeds: list[int]) -> xr.Dataset | None:
-        """A part made earlier, if it can be used. What cannot be used is removed, and that is said."""
-        path = self._part(recording, seeds)
-        if not path.exists():
-            return None
+        """A part made earlier, if it can be used. What cannot be used, made or begun, is removed, and that is said."""
+        part, begun = self._part(recording, seeds), self._begun(recording, seeds)
+        for path in (begun, part):
+            if path.exists() and (reason := self._unusable(recording, seeds, path)):
+                print(f"  {path.name} {reason}: removed", flush=True)
+                self._forget(path)
+        return store.load(part) if part.exists() else None
+
+    def _unusable(self, recording: Recording, seeds: list[int], path: Path) -> str | None:
+        """Why a part made or begun earlier cannot be used, if it cannot.
+
+        Raises:
+            ValueError: it can, on another device.
+        """
         try:
-            run = store.load(path)
-        except ValueError:
-            reason = "is damaged"
-        else:
-            device = run.attrs["device"]
-            if run.attrs["recipe"] != recording.recipe or run.attrs["seeds"] != seeds:
-                reason = f"is of other arguments, {run.attrs['recipe']}"
-            elif device == self.device:
-                return run
-            elif device == "cpu":
-                reason = "was made on a CPU, and a GPU is here"
-            else:
-                raise ValueError(
-                    f"{path} was made on {device}, and this is {self.device}: parts of one recording share a device. "
-                    f"Go on there, or remove the part"
-                )
-        print(f"  {path.name} {reason}: removed", flush=True)
-        path.unlink()
-        return None
+            facts = store.load(path).attrs if path.suffix == ".nc" else json.loads(path.read_text())
+            recipe, its_seeds, device = facts["recipe"], facts["seeds"], facts["device"]
+        except (ValueError, KeyError):
+            return "is damaged"
+        if recipe != recording.recipe or its_seeds != seeds:
+            return f"is of other arguments, {recipe}"
+        if device == self.device:
+            return None
+        if device == "cpu":
+            return "was made on a CPU, and a GPU is here"
+        raise ValueError(
+            f"{path} was made on {device}, and this is {self.device}: parts of one recording share a device. "
+            f"Go on there, or remove the part"
+        )
 
     def _part(self, recording: Recording, seeds: list[int]) -> Path:
         return self.folder / f"{recording.name}.part-{seeds[0]}-{seeds[-1]}.nc"
+
+    def _begun(self, recording: Recording, seeds: list[int]) -> Path:
+        """Facts of a part that is being made; beside them lies its checkpoint, with the suffix ``.pt``."""
+        return self._part(recording, seeds).with_suffix(".json")
+
+    def _forget(self, path: Path) -> None:
+        for file in {path, path.with_suffix(".pt")}:
+            file.unlink(missing_ok=True)
 
 
 def join(recording: Recording, runs: list[xr.Dataset]) -> xr.Dataset:
@@ -371,6 +423,7 @@ def join(recording: Recording, runs: list[xr.Dataset]) -> xr.Dataset:
         runs, "seed", data_vars="minimal", coords="minimal", compat="equals", join="exact", combine_attrs="drop"
     )
     attrs = [run.attrs for run in runs]
+    diverged = [each["diverged"] for each in attrs if "diverged" in each]
     return whole.assign_attrs(
         {
             **first,
@@ -379,9 +432,10 @@ def join(recording: Recording, runs: list[xr.Dataset]) -> xr.Dataset:
             "seeds": [seed for each in attrs for seed in each["seeds"]],
             "threads": _together(each.get("threads") for each in attrs),
             "versions": {key: _together(each["versions"][key] for each in attrs) for key in first["versions"]},
-            "commit": _together(each["commit"] for each in attrs),
+            "commit": _together(commit for each in attrs for commit in (each["commit"] or "").split(", ")),
             "date": max(each["date"] for each in attrs),
             "wall_seconds": sum(each["wall_seconds"] for each in attrs),
+            **({"diverged": "; ".join(diverged)} if diverged else {}),
         }
     )
 
@@ -415,7 +469,8 @@ def main(words: Sequence[str] | None = None) -> int:
         "--minutes",
         type=float,
         metavar="M",
-        help=f"stop cleanly before a part that is not likely to fit; exit status {UNFINISHED} says to run again",
+        help=f"stop cleanly when they are over; exit status {UNFINISHED} says to run again. A call that keeps no "
+        "checkpoint is stopped before a part that is not likely to fit",
     )
     parser.add_argument("--into", type=Path, default=store.FOLDER, metavar="DIR", help="where to write (%(default)s)")
     parser.add_argument("--commit", metavar="HASH", help="the state of the code, where it is not in a git checkout")

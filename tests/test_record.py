@@ -1,6 +1,9 @@
 """Recordings are made in parts, stop in time, resume, and are never mixed."""
 
+import dataclasses
+import functools
 import inspect
+import itertools
 import os
 import pkgutil
 import subprocess
@@ -324,3 +327,132 @@ def test_what_the_package_keeps_is_registered_and_of_the_arguments_registered(mo
     for name in store.recordings():
         assert name in record.RECORDINGS, f"{name}.nc is kept, and nobody knows how to make it"
         assert recorder.status(record.RECORDINGS[name])[0] in ("kept", "made on a CPU")
+
+
+def in_slices(kind, *, seeds, tau, hidden, checkpoint, minutes, device="cpu", steps=5, press=None):
+    """Stands in for a call that keeps a checkpoint: a step takes a minute, and a whole part five."""
+    begun = int(checkpoint.read_text()) if checkpoint.exists() else 0
+    calls.append([seeds[0], begun])
+    done, began = begun, clock[0]
+    while done < steps and (minutes is None or clock[0] < began + 60 * minutes) and done != press:
+        done += 1
+        clock[0] += 60.0
+    checkpoint.write_text(str(done))
+    run = _real(kind, seeds=seeds, tau=tau, hidden=hidden, device=device).assign_attrs(wall_seconds=60.0 * done)
+    calls.pop()  # which that call made
+    if done < steps:
+        run.attrs |= {"interrupted": f"at step {done} of {steps}", "trained": done / steps}
+    return run
+
+
+clock = [0.0]
+
+
+@pytest.fixture
+def sliced(monkeypatch):
+    """Makes the recording one whose parts are made in slices, on a clock of its own."""
+    clock[0] = 0.0
+    monkeypatch.setattr(record.time, "monotonic", lambda: clock[0])
+    recording = dataclasses.replace(TINY, call=f"{__name__}:in_slices")
+    monkeypatch.setattr(record, "RECORDINGS", {"tiny": recording})
+    return recording
+
+
+def test_a_part_that_keeps_a_checkpoint_stops_in_the_middle_and_goes_on(sliced, tmp_path, capsys):
+    words = ["tiny", "--into", str(tmp_path), "--minutes"]
+    assert main([*words, "2"]) == record.UNFINISHED
+    assert "time is up with 40% of part 1, about 13 minutes left; run again to go on" in capsys.readouterr().out
+    assert files(tmp_path) == {"tiny.part-0-1.json", "tiny.part-0-1.pt"}
+    main(["--list", "--into", str(tmp_path)])
+    assert "tiny  0 of 3 parts, one begun" in capsys.readouterr().out
+    assert main([*words, "6"]) == record.UNFINISHED
+    out = capsys.readouterr().out
+    assert "part 2 of 3, seeds 2 to 3, about 10 minutes left" in out
+    assert "time is up with 60% of part 2, about 7 minutes left" in out
+    assert files(tmp_path) == {"tiny.part-0-1.nc", "tiny.part-2-3.json", "tiny.part-2-3.pt"}
+    assert main(["tiny", "--into", str(tmp_path)]) == 0
+    assert calls == [[0, 0], [0, 2], [2, 0], [2, 3], [4, 0]]
+    assert files(tmp_path) == {"tiny.nc"}
+    run = store.load(tmp_path / "tiny.nc")
+    xr.testing.assert_equal(run, _real("walk", seeds=[0, 1, 2, 3, 4], **TINY.settings))
+    assert run.attrs["wall_seconds"] == 900.0, "the time of all slices"
+    assert not {"interrupted", "trained"} & run.attrs.keys()
+
+
+def test_an_interrupted_part_is_not_kept_as_a_finished_one(sliced, tmp_path, monkeypatch, capsys):
+    with monkeypatch.context() as pressed:
+        pressed.setattr(sys.modules[__name__], "in_slices", functools.partial(in_slices, press=3))
+        assert main(["tiny", "--into", str(tmp_path), "--minutes", "60"]) == 130
+    assert "stopped; what is finished is kept" in capsys.readouterr().err
+    assert files(tmp_path) == {"tiny.part-0-1.json", "tiny.part-0-1.pt"}
+    assert main(["tiny", "--into", str(tmp_path)]) == 0
+    assert calls[:2] == [[0, 0], [0, 3]]
+    assert files(tmp_path) == {"tiny.nc"}
+
+
+def test_all_commits_that_had_a_hand_in_a_part_are_named(sliced, tmp_path):
+    for commit, minutes in {"first": 2, "second": 4, "third": 60}.items():
+        main(["tiny", "--into", str(tmp_path), "--commit", commit, "--minutes", str(minutes)])
+    assert store.load(tmp_path / "tiny.nc").attrs["commit"] == "first, second, third"
+
+
+@pytest.mark.parametrize("change", ["arguments", "damage", "gpu"])
+def test_a_part_that_was_begun_otherwise_is_begun_anew(change, sliced, tmp_path, monkeypatch, capsys):
+    main(["tiny", "--into", str(tmp_path), "--minutes", "2"])
+    calls.clear()
+    if change == "arguments":
+        monkeypatch.setattr(record, "RECORDINGS", {"tiny": dataclasses.replace(sliced, seeds=4)})
+    elif change == "damage":
+        (tmp_path / "tiny.part-0-1.json").write_text("{")
+    else:
+        with_gpu(monkeypatch)
+        monkeypatch.setattr(sys.modules[__name__], "in_slices", functools.partial(in_slices, device="A GPU"))
+    assert main(["tiny", "--into", str(tmp_path)]) == 0
+    said = {"arguments": "is of other arguments", "damage": "is damaged", "gpu": "was made on a CPU, and a GPU is here"}
+    assert f"tiny.part-0-1.json {said[change]}" in capsys.readouterr().out
+    assert calls[0] == [0, 0]
+    assert files(tmp_path) == {"tiny.nc"}
+
+
+def test_a_part_begun_on_a_gpu_is_not_gone_on_with_elsewhere(sliced, tmp_path, monkeypatch, capsys):
+    with monkeypatch.context() as gpu:
+        with_gpu(gpu)
+        main(["tiny", "--into", str(tmp_path), "--minutes", "2"])
+    calls.clear()
+    assert main(["tiny", "--into", str(tmp_path)]) == 1
+    assert "tiny.part-0-1.json was made on A GPU, and this is cpu" in capsys.readouterr().err
+    assert calls == []
+    assert files(tmp_path) == {"tiny.part-0-1.json", "tiny.part-0-1.pt"}
+
+
+def test_who_diverged_in_any_part_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        sys.modules[__name__],
+        "train",
+        lambda kind, *, seeds, **words: _real(kind, seeds=seeds, **words).assign_attrs(
+            {"diverged": f"seed={seeds[0]} at step 10"} if seeds[0] else {}
+        ),
+    )
+    assert main(["tiny", "--into", str(tmp_path)]) == 0
+    assert store.load(tmp_path / "tiny.nc").attrs["diverged"] == "seed=2 at step 10; seed=4 at step 10"
+
+
+def test_training_in_slices_gives_the_recording_of_one_go(tmp_path, monkeypatch, capsys):
+    settings = {"tau": [1.0, 0.1], "steps": 60, "learning_starts": 20, "batch_size": 8, "hidden": (16,), "film": True}
+    settings |= {"evaluate_every": 15, "evaluation_episodes": 1, "progress": False}
+    recording = Recording("tiny", "A tiny one", "companion.rl:train", ("dqn", "CartPole-v1"), settings, 3, 2)
+    monkeypatch.setattr(record, "RECORDINGS", {"tiny": recording})
+    assert recording.resumable
+    words = ["tiny", "--commit", "abc", "--into"]
+    assert main([*words, str(tmp_path / "whole")]) == 0
+    monkeypatch.setattr("time.monotonic", itertools.count().__next__)  # a clock that moves on when it is looked at
+    slices = 1
+    while main([*words, str(tmp_path), "--minutes", "1"]) == record.UNFINISHED:
+        slices += 1
+    assert 3 <= slices <= 20
+    assert "of part 2" in capsys.readouterr().out
+    whole, sliced = store.load(tmp_path / "whole" / "tiny.nc"), store.load(tmp_path / "tiny.nc")
+    for run in (whole, sliced):
+        for key in ("date", "wall_seconds"):
+            del run.attrs[key]
+    xr.testing.assert_identical(whole, sliced)
