@@ -3,10 +3,10 @@
     OMP_NUM_THREADS=2 python benchmarks/environments.py
 
 The ways: one environment after another in one process (gymnasium's ``"sync"``); a process for each environment
-(gymnasium's ``"async"``, observations in shared memory); a thread for each core, or a process for each core, that steps
-its share of the environments one after another. Every way is timed several times, in turns, and the median is printed.
-Beside it stands the processor time that it takes in the process that learns: on many cores everything else can be
-waited for by others, but no way is faster than one step in that time.
+(gymnasium's ``"async"``, observations in shared memory); a thread for each core, or a process for each core, the
+learner's among them or not, that steps its share of the environments one after another. Every way is timed several
+times, in turns, and the median is printed. Beside it stands the processor time that it takes in the process that
+learns: on many cores all else can be done by others, but no way is faster than one step in that time.
 
 Then the adapter, which steps them one after another, by itself, with TD3 agents acting in it, and learning in it.
 """
@@ -20,6 +20,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import gymnasium
@@ -71,19 +72,22 @@ def serve(pipe: Any, count: int) -> None:
 
 
 @contextlib.contextmanager
-def a_process_a_core(count: int) -> Iterator[Step]:
+def a_process_a_core(count: int, own: int = 0) -> Iterator[Step]:
+    """With ``own=1`` one of the processes is this one, which steps its share while the others step theirs."""
     context = multiprocessing.get_context("spawn")
     pipes, processes = [], []
-    for _ in range(CORES):
+    for _ in range(CORES - own):
         ours, theirs = context.Pipe()
         processes.append(context.Process(target=serve, args=(theirs, count // CORES)))
         processes[-1].start()
         pipes.append(ours)
+    here = [vector(count // CORES) for _ in range(own)]
 
     def step(action: np.ndarray) -> list[Any]:
-        for pipe, share in zip(pipes, np.split(action, CORES), strict=True):
+        *shares, last = np.split(action, CORES)
+        for pipe, share in zip(pipes, shares if own else [*shares, last], strict=True):
             pipe.send(share)
-        return [pipe.recv() for pipe in pipes]
+        return [*(environments.step(last) for environments in here), *(pipe.recv() for pipe in pipes)]
 
     for pipe in pipes:
         pipe.recv()
@@ -98,6 +102,7 @@ WAYS = {
     "a process for each environment": a_process_each,
     f"{CORES} threads, a share each": a_thread_a_core,
     f"{CORES} processes, a share each": a_process_a_core,
+    f"{CORES - 1} process{'es' * (CORES > 2)} and the learner's, a share each": partial(a_process_a_core, own=1),
 }
 
 

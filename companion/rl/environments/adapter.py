@@ -5,9 +5,9 @@ observation that is remembered is what was really seen last, never a reset state
 (gymnasium's *truncation*) is told apart from the episode's end (*termination*).
 
 The environments are stepped one after another, in the process that learns. That is a measured choice, see
-``benchmarks/environments.py``: on two cores no other way was faster. Gymnasium's vector of processes costs the learner
-about as much time in messages as MuJoCo's small robots cost to step, on however many cores; and threads wait for
-Python's lock, although MuJoCo releases it while it integrates.
+``benchmarks/environments.py``: on two cores no other way was faster with 8 environments, nor much with 32. Gymnasium's
+vector of processes costs the learner about as much time in messages as MuJoCo's small robots cost to step, on however
+many cores; and threads wait for Python's lock, although MuJoCo releases it while it integrates.
 """
 
 import contextlib
