@@ -406,4 +406,73 @@ SUSPECT = Exercise(
     value=True,
 )
 
-EXERCISES = [MINIMUM, LABEL, LAG, RULER, SUSPECT]
+# --- td3-honest -------------------------------------------------------------------------------------------------------
+
+HELD_OUT = [1_000, 1_001, 1_002, 1_003, 1_004, 1_005]
+STEPS = 6_000
+RETURN = -220.0
+HONEST = 30.0
+
+
+def settings() -> dict[str, Any]:
+    return {"clipped_double_q": False, "target_noise": 0.1, "policy_delay": 1, "period": 1, "tau": 0.2}
+
+
+def _are_settings(answer: Any) -> None:
+    """These are settings of TD3, one value each."""
+    from companion.rl.td3 import TD3
+
+    expect(isinstance(answer, dict), f"Hand in a dict of settings; this is a {type(answer).__name__}.")
+    known = list(TD3.__dataclass_fields__)
+    for name, value in answer.items():
+        expect(name in known, f"`{name}` is no setting of TD3. It has {', '.join(known)}; steps and seeds are ours.")
+        expect(not isinstance(value, list), f"`{name}` is a list: give one value, the sweep is for finding it.")
+    expect(
+        answer.get("gamma", 0.99) == 0.99, "By (6.4) a smaller γ makes every bias small. It is another task: keep 0.99."
+    )
+    units, batch = sum(answer.get("hidden", (64, 64))), answer.get("batch_size", 64)
+    expect(units <= 256 and batch <= 128, "Keep to 256 hidden units in all and batches of 128, so that it stays quick.")
+
+
+def _swings_up_and_knows_it(answer: Any) -> None:
+    """Six agents you have never met swing up, and their critics know what that is worth."""
+    from companion.rl import train
+    from companion.study import iqm
+
+    run = train(
+        "td3", "Pendulum-v1", seeds=HELD_OUT, steps=STEPS, evaluate_every=STEPS, horizon=800, device="cpu",
+        progress=False, **answer,
+    )  # fmt: skip
+    end = run.isel(step=-1)
+    score, bias = float(iqm(end["return"])), float(iqm(end["predicted"] - end["discounted_return"]))
+    found = f"Six held-out agents return {score:.0f} with an overestimation of {bias:+.0f} (interquartile means)."
+    if score < RETURN:
+        raise Hint(f"{found} {RETURN:.0f} is asked for. First of all find the tau at which they learn at all.")
+    if bias < -HONEST:
+        raise Hint(
+            f"{found} That is too low by more than {HONEST:.0f}. Which accounts of the ledger are negative? Two "
+            "of them are switches; the lag is shorter with a faster target."
+        )
+    if bias > HONEST:
+        raise Hint(f"{found} That is too high by more than {HONEST:.0f}. What is there to pay an optimist with?")
+
+
+HONESTY = Exercise(
+    name="td3-honest",
+    title="An honest critic",
+    difficulty="hard",
+    minutes=180,
+    task="Find settings with which TD3 swings the pendulum up and knows what its policy is worth: a dict of keyword "
+    f"arguments for `rl.train`. The check trains six agents with seeds you should not tune on, {HELD_OUT[0]} to "
+    f"{HELD_OUT[-1]}, for {STEPS:,} steps at γ = 0.99, and asks for interquartile means of a return of {RETURN:.0f} at "
+    f"least and of an overestimation within ±{HONEST:.0f}.",
+    expects="a dict of settings, such as {'tau': 0.01}",
+    solution=settings,
+    why="Found by a sweep of six settings on seeds 0 to 4. The largest negative account is switched off, the smoothing "
+    "halved, and a faster target than the chapter's shortens the lag; what is left of the three roughly cancels the "
+    "optimism of the climb. On average, that is: single critics are still wrong by 50 or more in either direction.",
+    checks=[_are_settings, _swings_up_and_knows_it],
+    value=True,
+)
+
+EXERCISES = [MINIMUM, LABEL, LAG, RULER, SUSPECT, HONESTY]

@@ -151,6 +151,33 @@ def test_suspect():
     assert "smaller of two numbers" in core.check("td3-suspect", 1).hint
 
 
+def test_honest():
+    proves(
+        "td3-honest",
+        wrong={
+            "no dict": ([("tau", 0.1)], "dict of settings"),
+            "more steps": ({"tau": 0.1, "steps": 100_000}, "ours"),
+            "a sweep": ({"tau": [0.1, 0.05]}, "one value"),
+            "a giant": ({"hidden": (512, 512)}, "256 hidden units"),
+            "a short horizon": ({"gamma": 0.9}, "another task"),
+        },
+    )
+
+
+@pytest.mark.parametrize(
+    ("goal", "honest", "hint"),
+    [(-220.0, 30.0, "learn at all"), (-1e9, 30.0, "an optimist"), (-1e9, -1e9, "too low")],
+)
+def test_settings_that_are_not_honest(monkeypatch, goal, honest, hint):
+    """After 600 steps critics still begin to hear how bad it is: they believe in too much."""
+    monkeypatch.setattr(td3, "STEPS", 600)
+    monkeypatch.setattr(td3, "RETURN", goal)
+    monkeypatch.setattr(td3, "HONEST", honest)
+    report = core.check("td3-honest", {})
+    assert report.status == "not yet"
+    assert hint in report.hint
+
+
 def test_planted_line():
     """What is planted is what the listing's line does, in the chosen members and in no other."""
     critic, target = (MLP((4, 16, 1), [0, 1, 2], copies=2, purpose="critic") for _ in range(2))
