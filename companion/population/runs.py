@@ -8,18 +8,21 @@ import platform
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from types import FrameType
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
+from jaxtyping import Int
 from tqdm import tqdm
 
 import companion
-from companion.population.shares import local_device
+from companion.population.checkpoints import Checkpoint
+from companion.population.grid import Grid
+from companion.population.shares import gather, local_device, share
 
-__all__ = ["Stop", "choose_device", "device_name", "interruptible", "progress_bar", "provenance"]
+__all__ = ["Program", "Run", "Stop", "choose_device", "device_name", "interruptible", "progress_bar", "provenance"]
 
 
 def choose_device(device: str | torch.device | None = None) -> torch.device:
@@ -112,3 +115,185 @@ def provenance(device: torch.device, began: float) -> dict[str, Any]:
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "wall_seconds": round(time.perf_counter() - began, 3),
     }
+
+
+@runtime_checkable
+class Program(Protocol):
+    """What a run asks of that which it trains, to go on with it later."""
+
+    def state(self) -> Any:
+        """All that it goes on from, as a checkpoint holds it."""
+
+    def load_state(self, state: Any, steps: int) -> None:
+        """Go on from where :meth:`state` was taken, after so many steps."""
+
+
+class Run:
+    """A run of a grid's members: what was measured of them, and how far they came, through all that may befall it.
+
+        with Run("td3", grid, {"return": (10,)}, 1_000, device, arguments=arguments, checkpoint="run.pt") as run:
+            for own, fixed in run.groups():
+                program = ...                           # of these members
+                for step in run.steps(own, program):    # 1, 2, …, 1000; or from where a checkpoint left off
+                    ...                                 # take it
+                    if step % 100 == 0:
+                        run.write(own, step // 100 - 1, {"return": ...}, step)
+        results, facts = run.gathered()
+
+    Members that agree on the settings ``apart`` are a group, whose members train together, one group after another. Of
+    several processes each has a share of every group. The steps come to an end early when Ctrl-C is pressed or the
+    time is up; then, and at the checkpoint's interval, and when a group is done, a checkpoint is written.
+
+    Args:
+        label: what the progress bar says.
+        grid: the members.
+        shapes: of the results, name to the shape of a member's own. They are float32, NaN until they are written.
+        steps: of each member.
+        device: where it runs.
+        apart: settings whose values are trained one after another.
+        arguments: what the results depend on, for the checkpoint.
+        checkpoint: its file, or None.
+        checkpoint_every: seconds from one to the next.
+        minutes: when to stop; never if None.
+        progress: whether to show a bar.
+
+    Raises:
+        ValueError: the checkpoint cannot be written, or cannot be gone on from.
+    """
+
+    def __init__(
+        self,
+        label: str,
+        grid: Grid,
+        shapes: Mapping[str, tuple[int, ...]],
+        steps: int,
+        device: torch.device,
+        *,
+        apart: Sequence[str] = (),
+        arguments: Mapping[str, Any],
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_every: int | float = 60.0,
+        minutes: int | float | None = None,
+        progress: bool = True,
+    ) -> None:
+        self.label = label
+        self.grid = grid
+        self.total = steps
+        self.device = device
+        self.minutes = minutes
+        self.progress = progress
+        self.results = {name: np.full((grid.members, *shape), np.nan, np.float32) for name, shape in shapes.items()}
+        self.trained = np.zeros(grid.members, np.int64)
+        """Steps that each member has behind it."""
+        self.diverged = np.zeros(grid.members, np.int64)
+        """The step at which that was found of each member, else 0."""
+        self._groups = [(share(members), fixed) for members, fixed in grid.groups(apart)]
+        self._groups = [(own, fixed) for own, fixed in self._groups if len(own)]
+        self._began = time.perf_counter()
+        self._made: dict[str, Any] = {}
+        self._left: Any = None  # by the program that a checkpoint interrupted
+        self._checkpoint = Checkpoint(checkpoint, {**arguments, "device": device_name(device)}, checkpoint_every)
+        if state := self._checkpoint.load(device):
+            for name, array in self._arrays.items():
+                array[:] = state["arrays"][name].cpu().numpy()
+            self._began -= state["seconds"]
+            self._made, self._left = state["made"], state["program"]
+
+    def __enter__(self) -> "Run":
+        with contextlib.ExitStack() as stack:
+            done = sum(self.taken(own) for own, _ in self._groups)
+            total = self.total * len(self._groups)
+            self._bar = stack.enter_context(progress_bar(self.label, total, done=done, show=self.progress))
+            self._stop = stack.enter_context(interruptible(None if self.minutes is None else 60 * self.minutes))
+            self._leave = stack.pop_all()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._leave.close()
+
+    def taken(self, own: Int[np.ndarray, " own"]) -> int:
+        """Steps that members who train together have behind them."""
+        return int(self.trained[own[0]])
+
+    def groups(self) -> Iterator[tuple[Int[np.ndarray, " own"], dict[str, Any]]]:
+        """Members who train together, and their values of the settings ``apart``; those that are not done."""
+        for own, fixed in self._groups:
+            if self.taken(own) == self.total:
+                continue
+            yield own, fixed
+            if self.taken(own) == self.total:
+                self._checkpoint.save(self._state())
+            if self._stop.asked:  # only now: every call takes a step at least
+                break
+
+    def steps(self, own: Int[np.ndarray, " own"], program: Program) -> Iterator[int]:
+        """The numbers of the steps that these members have before them. A step is over when the next is asked for."""
+        before = self.taken(own)
+        if before:
+            program.load_state(self._left, before)
+            self._left = None
+        for step in range(before + 1, self.total + 1):
+            yield step
+            self.trained[own] = step
+            self._bar.update()
+            if step < self.total and (self._stop.asked or self._checkpoint.due):
+                self._checkpoint.save(self._state(program))
+            if self._stop.asked:
+                break
+        self._made = provenance(self.device, self._began)
+
+    def write(
+        self, own: Int[np.ndarray, " own"], column: int, row: Mapping[str, np.ndarray], step: int, *, judge: bool = True
+    ) -> None:
+        """Write what was measured of some members into a column, the last axis, of the results.
+
+        Who has lost a number to infinity never finds it again. Such a member has diverged: from here on nothing is
+        written of it.
+
+        Args:
+            own: whose it is.
+            column: where.
+            row: results by name, which lead with one row a member of ``own``.
+            step: when it was measured.
+            judge: whether a number that is not finite means that its member has diverged.
+        """
+        if judge:
+            finite = np.all([np.isfinite(values.reshape(len(own), -1)).all(1) for values in row.values()], axis=0)
+            self.diverged[own[~finite & (self.diverged[own] == 0)]] = step
+        well = self.diverged[own] == 0
+        for name, values in row.items():
+            self.results[name][own[well], ..., column] = values[well]
+
+    def gathered(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """The results of all members, of every process, and the facts of the run.
+
+        The facts are the device, versions, date and wall time; ``diverged``, if any member did: which, and when that
+        was found; and, if the run did not come to its end, ``interrupted``: where, and ``trained``: what share of all
+        steps was taken.
+        """
+        own = np.concatenate([own for own, _ in self._groups]) if self._groups else np.zeros(0, np.int64)
+        results = gather({name: array[own] for name, array in self._arrays.items()}, own, self.grid.members)
+        trained, diverged = results.pop("trained"), results.pop("diverged")
+        facts = self._made or provenance(self.device, self._began)
+        if diverged.any():
+            when = {i: int(step) for i, step in enumerate(diverged) if step}
+            facts["diverged"] = "; ".join(f"{self.grid.name(i)} at step {step}" for i, step in when.items())
+        least, most = trained.min(), trained.max()
+        if least < self.total:
+            where = f"at step {most}" if least == most else f"between steps {least} and {most}"
+            facts |= {"interrupted": f"{where} of {self.total}", "trained": float(trained.mean() / self.total)}
+        return results, facts
+
+    @property
+    def _arrays(self) -> dict[str, np.ndarray]:
+        """All that leads with a row a member."""
+        return {**self.results, "trained": self.trained, "diverged": self.diverged}
+
+    def _state(self, program: Program | None = None) -> dict[str, Any]:
+        """What a checkpoint holds; without a program between two groups, or at the end."""
+        return {
+            "arrays": {name: torch.from_numpy(array) for name, array in self._arrays.items()},
+            "seconds": time.perf_counter() - self._began,
+            "made": self._made,
+            "program": None if program is None else program.state(),
+        }

@@ -2,8 +2,8 @@
 
 import contextlib
 import os
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,10 +11,8 @@ import torch
 import xarray as xr
 
 from companion.population import Grid
-from companion.population.checkpoints import Checkpoint
-from companion.population.runs import choose_device, device_name, interruptible, progress_bar, provenance
+from companion.population.runs import Run, choose_device
 from companion.population.settings import check, shape_settings
-from companion.population.shares import gather, share
 from companion.rl.algorithms import named, settings_of
 from companion.rl.environments.adapter import make_world
 from companion.rl.loop import Loop
@@ -100,21 +98,16 @@ def train(
         TypeError: a value of the wrong type.
         ImportError: the environment needs a package that is not installed.
     """
-    agents_type: Any
     settings_type, agents_type = named(algorithm)
     world = make_world(environment, [0], torch.device("cpu"))  # to be asked
     if (world.actions is not None) != agents_type.DISCRETE:
         has, needs = ("continuous", "discrete") if agents_type.DISCRETE else ("discrete", "continuous")
         raise ValueError(f"environment={environment!r} has {has} actions, and {algorithm!r} needs {needs} ones")
-    _at_least_one("steps", steps)
-    counts = {
-        "steps": steps,
-        "evaluate_every": max(1, steps // 16) if evaluate_every is None else evaluate_every,
-        "evaluation_episodes": evaluation_episodes,
-        "horizon": world.time_limit if horizon is None else horizon,
-    }
-    for name, count in counts.items():
+    horizon = world.time_limit if horizon is None else horizon
+    for name, count in {"steps": steps, "evaluation_episodes": evaluation_episodes, "horizon": horizon}.items():
         _at_least_one(name, count)
+    every = max(1, steps // 16) if evaluate_every is None else evaluate_every
+    _at_least_one("evaluate_every", every)
     checked = check(settings_type, settings)
     grid = Grid(checked, seeds)
     if np.max(grid.column("learning_starts")) >= steps:
@@ -122,160 +115,68 @@ def train(
             f"learning_starts={checked['learning_starts']} leaves nothing of steps={steps} to learn in; raise steps"
         )
     where = choose_device(device)
-    arguments = {"algorithm": algorithm, "environment": environment, **checked, "seeds": grid.seed_values, **counts}
-    arguments |= {"film": film}
+    arguments = {
+        "algorithm": algorithm,
+        "environment": environment,
+        **checked,
+        "seeds": grid.seed_values,
+        "steps": steps,
+        "evaluate_every": every,
+        "evaluation_episodes": evaluation_episodes,
+        "horizon": horizon,
+        "film": film,
+    }
 
-    marks = sorted({*range(counts["evaluate_every"], steps + 1, counts["evaluate_every"]), steps})
-    shapes: dict[str, tuple[int, ...]]
-    shapes = {name: (len(marks),) for name in ("return", "discounted_return", "predicted", *agents_type.WATCHED)}
+    marks = {step: column for column, step in enumerate(sorted({*range(every, steps + 1, every), steps}))}
+    measured = ("return", "discounted_return", "predicted", *agents_type.WATCHED)
+    shapes: dict[str, tuple[int, ...]] = {name: (len(marks),) for name in measured}
     if film:
         shapes["episode"] = (world.time_limit + 1, world.observation_size)
-    run = _Run(grid.members, shapes)
-    saved = Checkpoint(checkpoint, {**arguments, "device": device_name(where)}, checkpoint_every)
-    loop_state = run.load_state(saved.load(where))
-    groups = [(share(members), fixed) for members, fixed in grid.groups(shape_settings(settings_type))]
-    groups = [(own, fixed) for own, fixed in groups if len(own)]  # those that this process has a share of
-    taken = [run.steps_of(own) for own, _ in groups]
-    with (
-        progress_bar(algorithm, steps * len(groups), done=sum(taken), show=progress) as bar,
-        interruptible(None if minutes is None else 60 * minutes) as stop,
-    ):
-        for (own, fixed), before in zip(groups, taken, strict=True):
-            if before == steps:
-                continue
+    with Run(
+        algorithm,
+        grid,
+        shapes,
+        steps,
+        where,
+        apart=shape_settings(settings_type),
+        arguments=arguments,
+        checkpoint=checkpoint,
+        checkpoint_every=checkpoint_every,
+        minutes=minutes,
+        progress=progress,
+    ) as run:
+        for own, fixed in run.groups():
             with _threads_for(len(own)):
                 members = grid.seeds[own].tolist()
                 world = make_world(environment, members, where)
                 loop = Loop(agents_type, world, settings_of(grid, own, fixed, where), members, steps, where)
-                if before:
-                    loop.load_state(loop_state, before)
-                    del loop_state  # as large as the loop
-                for step in _steps(loop, before, steps):
-                    run.trained[own] = step
+                play = partial(world.play, loop.agents, loop.agents.settings.gamma, horizon=horizon)
+                collect, learn = loop.programs()
+                for step in run.steps(own, loop):
+                    if (step - 1) % loop.noise.length == 0:
+                        loop.noise.refill()
+                    updates = loop.updates(step)
+                    if updates == 0:
+                        collect()
+                    else:
+                        learn[(updates - 1) % len(learn)]()
                     if step in marks:
-                        run.measure(own, loop, marks, evaluation_episodes, counts["horizon"])
-                    bar.update()
-                    if step < steps and (stop.asked or saved.due):
-                        saved.save(run.state(loop))
-                    if stop.asked:
-                        break
-                run.made = provenance(where, run.began)
-                if run.steps_of(own) == steps:
-                    if film:
-                        run.film(own, loop)
-                    saved.save(run.state())
-            if stop.asked:
-                break
+                        new = updates - loop.updates((step - 1) // every * every)
+                        row = {**play(episodes=evaluation_episodes), **loop.read_watched(new)}
+                        run.write(own, marks[step], row, step, judge=new > 0)
+                if film and run.taken(own) == steps:
+                    run.results["episode"][own] = play(episodes=1, film=True)["episode"]
 
-    own = np.concatenate([own for own, _ in groups]) if groups else np.zeros(0, np.int64)
-    results = gather({name: array[own] for name, array in run.arrays.items()}, own, grid.members)
-    facts = _facts(grid, results.pop("trained"), results.pop("diverged"), steps)
+    results, facts = run.gathered()
     if film:  # frames after the longest episode hold nothing
         seen = ~np.isnan(results["episode"][..., 0]).all(axis=0)
         results["episode"] = results["episode"][:, seen]
+    dims = {name: ("frame", "observation") if name == "episode" else ("step",) for name in results}
     return grid.dataset(
-        {name: (("frame", "observation") if name == "episode" else ("step",), a) for name, a in results.items()},
-        coords={"step": marks},
-        attrs={**arguments, **facts, **(run.made or provenance(where, run.began))},
+        {name: (dims[name], array) for name, array in results.items()},
+        coords={"step": list(marks)},
+        attrs={**arguments, **facts},
     )
-
-
-class _Run:
-    """What was measured so far, NaN where nothing was, and what else a run goes on from.
-
-    Args:
-        members: how many there are, those of other processes included.
-        shapes: of the results, a row of each of which is one member's.
-    """
-
-    def __init__(self, members: int, shapes: Mapping[str, tuple[int, ...]]) -> None:
-        self.results = {name: np.full((members, *shape), np.nan, np.float32) for name, shape in shapes.items()}
-        self.trained = np.zeros(members, np.int64)
-        """Steps that each member has behind it."""
-        self.diverged = np.zeros(members, np.int64)
-        """The step at which that was found of each member, else 0."""
-        self.began = time.perf_counter()
-        self.made: dict[str, Any] = {}
-        """Where, when and by what, and the wall time."""
-
-    @property
-    def arrays(self) -> dict[str, np.ndarray]:
-        """All that leads with a row a member."""
-        return {**self.results, "trained": self.trained, "diverged": self.diverged}
-
-    def steps_of(self, own: np.ndarray) -> int:
-        """Steps that members who train together have behind them."""
-        return int(self.trained[own[0]])
-
-    def measure(self, own: np.ndarray, loop: Loop, marks: Sequence[int], episodes: int, horizon: int) -> None:
-        """Evaluate some members' agents, and read what was watched since the last evaluation.
-
-        Who has lost a number to infinity never finds it again: its results end here.
-        """
-        step = self.steps_of(own)
-        column = marks.index(step)
-        updates = loop.updates(step) - loop.updates(marks[column - 1] if column else 0)
-        row = loop.world.play(loop.agents, loop.agents.settings.gamma, episodes=episodes, horizon=horizon)
-        row |= loop.read_watched(updates)
-        if updates:
-            finite = np.isfinite(list(row.values())).all(axis=0)
-            self.diverged[own[~finite & (self.diverged[own] == 0)]] = step
-        well = self.diverged[own] == 0
-        for name, values in row.items():
-            self.results[name][own[well], column] = values[well]
-
-    def film(self, own: np.ndarray, loop: Loop) -> None:
-        """Let some members' agents play one episode, and keep what they see."""
-        shown = loop.world.play(loop.agents, loop.agents.settings.gamma, episodes=1, horizon=1, film=True)
-        self.results["episode"][own] = shown["episode"]
-
-    def state(self, loop: Loop | None = None) -> dict[str, Any]:
-        """All that the run goes on from; without a loop, from the beginning of the next group, or it has ended."""
-        return {
-            "arrays": {name: torch.from_numpy(array) for name, array in self.arrays.items()},
-            "seconds": time.perf_counter() - self.began,
-            "made": self.made,
-            "loop": None if loop is None else loop.state(),
-        }
-
-    def load_state(self, state: Mapping[str, Any] | None) -> Any:
-        """Go on from where :meth:`state` was taken, if it was; returns the loop's own state."""
-        if state is None:
-            return None
-        for name, array in self.arrays.items():
-            array[:] = state["arrays"][name].cpu().numpy()
-        self.began -= state["seconds"]
-        self.made = state["made"]
-        return state["loop"]
-
-
-def _steps(loop: Loop, taken: int, steps: int) -> Iterator[int]:
-    """Take one step after another; yields the number of each, from 1, when it has been taken."""
-    collect, forms = loop.programs()
-    for step in range(taken + 1, steps + 1):
-        if (step - 1) % loop.noise.length == 0:
-            loop.noise.refill()
-        if updates := loop.updates(step):
-            forms[(updates - 1) % len(forms)]()
-        else:
-            collect()
-        yield step
-
-
-def _facts(grid: Grid, trained: np.ndarray, diverged: np.ndarray, steps: int) -> dict[str, Any]:
-    """Who diverged, and how far the run came, where there is something to be said."""
-    facts: dict[str, Any] = {}
-    if diverged.any():
-        facts["diverged"] = "; ".join(
-            f"{grid.name(i)} at step {diverged[i]}" for i in range(len(diverged)) if diverged[i]
-        )
-    least, most = trained.min(), trained.max()
-    if least < steps:
-        facts["interrupted"] = (
-            f"at step {least} of {steps}" if least == most else f"between steps {least} and {most} of {steps}"
-        )
-        facts["trained"] = float(trained.mean() / steps)
-    return facts
 
 
 @contextlib.contextmanager
