@@ -25,7 +25,7 @@ from companion.study.pages import say, send
 
 Check = Callable[[Any], None]
 
-READING_ORDER = ["iterates", "ema", "bootstrapping", "dqn"]
+READING_ORDER = ["iterates", "ema", "bootstrapping", "dqn", "ddpg", "td3", "sac"]
 """The order in which the topics are shown; a topic that is not named comes after these."""
 
 
