@@ -411,7 +411,7 @@ SUSPECT = Exercise(
 HELD_OUT = [1_000, 1_001, 1_002, 1_003, 1_004, 1_005]
 STEPS = 6_000
 RETURN = -220.0
-HONEST = 30.0
+HONEST = 50.0
 
 
 def settings() -> dict[str, Any]:
