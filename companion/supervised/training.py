@@ -1,10 +1,9 @@
 """Plain stochastic gradient descent, and moving averages of the weights that it never looks at."""
 
-import time
+import os
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -16,13 +15,16 @@ from torch.nn.functional import cross_entropy
 
 from companion.averaging import soft_update
 from companion.population import MLP, Grid, Streams, flatten
+from companion.population.lasting import put_back, tensors
 from companion.population.networks import flatten_gradients
-from companion.population.runs import choose_device, progress_bar, provenance
+from companion.population.runs import Run, choose_device
 from companion.population.settings import check, nearest, setting, shape_settings
 from companion.supervised.data import DATASETS, Split, split
 
 __all__ = ["Classifiers", "Settings", "train", "weight_of_new"]
 
+BLOCK = 256
+"""Steps whose batches are drawn at once."""
 PER_AVERAGE = ("tau", "debias")
 """Settings that the averages have and the training does not know of."""
 
@@ -111,6 +113,14 @@ class Classifiers:
         """Share of the training labels, redrawn ones included, that the online network gives back."""
         return (self.online(self.inputs).argmax(2) == self.labels).float().mean(1)
 
+    def state(self) -> dict[str, Tensor]:
+        """All that a checkpoint needs; it shares this memory."""
+        return tensors([self.weights, self.averages])
+
+    def load_state(self, state: dict[str, Tensor], steps: int) -> None:
+        """Go on from where :meth:`state` was taken."""
+        put_back([self.weights, self.averages], state)
+
 
 def train(
     dataset: str,
@@ -119,6 +129,9 @@ def train(
     steps: int = 2_000,
     device: str | torch.device | None = None,
     evaluate_every: int | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    checkpoint_every: int | float = 60.0,
+    minutes: int | float | None = None,
     progress: bool = True,
     **settings: Any,
 ) -> xr.Dataset:
@@ -130,6 +143,10 @@ def train(
     A setting given as a list is swept and becomes a dimension of the result. An average takes no part in the training:
     every combination of the other settings and seeds trains once, and all the averages follow it at the same time.
 
+    Killed and called again it goes on from its ``checkpoint``; Ctrl-C returns what was measured so far; a network whose
+    loss is no longer finite is named and leaves a gap; and ``torchrun`` splits the members over processes: all as in
+    :func:`companion.rl.train`.
+
     Args:
         dataset: ``"digits"``.
         seeds: a count n, which means seeds 0 … n − 1, or the seeds themselves. A seed fixes a member's first weights,
@@ -138,6 +155,9 @@ def train(
         device: where to train; by default the GPU where there is one, else the CPU.
         evaluate_every: steps from one measurement to the next; by default a twentieth of ``steps``. The first is
             before training, the last after it.
+        checkpoint: file that the run is kept in while it trains, and its result afterwards.
+        checkpoint_every: seconds from one writing to the next; 0 is after every step.
+        minutes: time after which to stop; no limit if None. With a ``checkpoint``, call again to go on.
         progress: whether to show a progress bar (never where the environment variable ``COMPANION_PROGRESS`` is 0).
         settings: fields of :class:`Settings`.
 
@@ -146,12 +166,13 @@ def train(
         dimensions (swept settings, ``seed``, ``which``, swept ``tau`` and ``debias``, ``step``), where ``which`` is
         ``"online"``, or ``"target"`` for the average. The online network's values are repeated for every average.
         ``fit``, over (swept settings, ``seed``, ``step``), is the share of the training labels, redrawn ones included,
-        that the online network gives back. The attributes hold every argument, the device, versions, the date and the
-        wall time in seconds.
+        that the online network gives back. The attributes hold every argument that the numbers depend on, the device,
+        versions, the date and the wall time in seconds; and ``diverged``, ``interrupted`` and ``trained`` where there
+        is something to be said, as those of :func:`companion.rl.train`.
 
     Raises:
-        ValueError: an unknown data set or setting (the nearest known one is named), or a value out of range; all
-            before any training.
+        ValueError: an unknown data set or setting (the nearest known one is named), a value out of range, or a
+            checkpoint that cannot be written or gone on from; all before any training.
         TypeError: a value of the wrong type.
     """
     if dataset not in DATASETS:
@@ -168,51 +189,69 @@ def train(
     averages = Grid({name: checked[name] for name in PER_AVERAGE})
     where = choose_device(device)
 
-    began = time.perf_counter()
+    arguments = {
+        "dataset": dataset,
+        **checked,
+        "seeds": grid.seed_values,
+        "steps": steps,
+        "evaluate_every": every,
+    }
+
     taus = torch.as_tensor(weight_of_new(averages.column("tau"), averages.column("debias"), steps)).float().to(where)
-    marks = sorted({*range(0, steps, every), steps})
-    measured = np.empty((2, grid.members, 1 + averages.members, len(marks)), dtype=np.float32)
-    fit = np.empty((grid.members, len(marks)), dtype=np.float32)
-    groups = list(grid.groups(shape_settings(Settings)))
-    with progress_bar(dataset, steps * len(groups), show=progress) as bar:
-        for indices, fixed in groups:
-            members = grid.seeds[indices].tolist()
-            columns = {name: grid.column(name)[indices] for name in ("learning_rate", "anneal", "label_noise")}
+    marks = {step: column for column, step in enumerate(sorted({*range(0, steps, every), steps}))}
+    each = (1 + averages.members, len(marks))
+    with Run(
+        dataset,
+        grid,
+        {"loss": each, "error": each, "fit": (len(marks),)},
+        steps,
+        where,
+        apart=shape_settings(Settings),
+        arguments=arguments,
+        checkpoint=checkpoint,
+        checkpoint_every=checkpoint_every,
+        minutes=minutes,
+        progress=progress,
+    ) as run:
+        for own, fixed in run.groups():
+            members = grid.seeds[own].tolist()
+            columns = {name: grid.column(name)[own] for name in ("learning_rate", "anneal", "label_noise")}
             learning_rate, anneal = (torch.as_tensor(columns[n]).float().to(where) for n in ("learning_rate", "anneal"))
             data = split(dataset, members, held_out=fixed["held_out"], label_noise=columns["label_noise"])
             learners = Classifiers(data, members, averages=averages.members, hidden=fixed["hidden"], device=where)
             streams = Streams(members, "batches")
-            parts, fits = [learners.evaluate()], [learners.fit()]
-            for start, stop in pairwise(marks):
-                batches = streams.integers(data.labels.shape[1], stop - start, fixed["batch_size"])
-                for step, batch in enumerate(torch.from_numpy(batches).to(where).unbind(1), start):
-                    learners.update(batch, learning_rate * (1 - anneal * (step / steps)), taus[step])
-                parts.append(learners.evaluate())
-                fits.append(learners.fit())
-                bar.update(stop - start)
-            measured[:, indices] = [torch.stack(values, -1).cpu() for values in zip(*parts, strict=True)]
-            fit[indices] = torch.stack(fits, -1).cpu()
+            block: list[Tensor] = []
+            if run.taken(own) == 0:
+                run.write(own, 0, _measured(learners), 0)
+            for step in run.steps(own, learners):
+                row = (step - 1) % BLOCK
+                if row == 0 or not block:  # the latter where a checkpoint left off
+                    streams.position = 2 * fixed["batch_size"] * (step - 1 - row)
+                    batches = streams.integers(data.labels.shape[1], BLOCK, fixed["batch_size"])
+                    block = list(torch.from_numpy(batches).to(where).unbind(1))
+                learners.update(block[row], learning_rate * (1 - anneal * ((step - 1) / steps)), taus[step - 1])
+                if step in marks:
+                    run.write(own, marks[step], _measured(learners), step)
 
+    results, facts = run.gathered()
     lengths = [len(values) for values in averages.swept.values()]
-    online, target = np.split(measured, [1], axis=2)
-    both = np.stack([np.broadcast_to(online, target.shape), target], axis=2)
-    own = ("which", *averages.swept, "step")
+    variables: dict[str, tuple[tuple[str, ...], np.ndarray]] = {}
+    for name in ("loss", "error"):
+        online, target = np.split(results[name], [1], axis=1)
+        both = np.stack([np.broadcast_to(online, target.shape), target], axis=1)
+        own_dims = ("which", *averages.swept, "step")
+        variables[name] = (own_dims, both.reshape(grid.members, 2, *lengths, len(marks)))
     return grid.dataset(
-        {
-            name: (own, array.reshape(grid.members, 2, *lengths, len(marks)))
-            for name, array in zip(("loss", "error"), both, strict=True)
-        }
-        | {"fit": (("step",), fit)},
-        coords={"which": ["online", "target"], "step": marks, **averages.swept},
-        attrs={
-            "dataset": dataset,
-            **checked,
-            "seeds": grid.seed_values,
-            "steps": steps,
-            "evaluate_every": every,
-            **provenance(where, began),
-        },
+        {**variables, "fit": (("step",), results["fit"])},
+        coords={"which": ["online", "target"], "step": list(marks), **averages.swept},
+        attrs={**arguments, **facts},
     )
+
+
+def _measured(learners: Classifiers) -> dict[str, np.ndarray]:
+    """What a run writes of its members."""
+    loss, error = learners.evaluate()
+    return {name: t.cpu().numpy() for name, t in {"loss": loss, "error": error, "fit": learners.fit()}.items()}
 
 
 def weight_of_new(
