@@ -1,0 +1,105 @@
+"""A run's bookkeeping, around a program that does nothing but count."""
+
+import signal
+
+import numpy as np
+import pytest
+import torch
+
+from companion.population import Grid
+from companion.population.runs import Run
+
+CPU = torch.device("cpu")
+
+
+class Counter:
+    """Each of its members counts from its own start."""
+
+    def __init__(self, starts) -> None:
+        self.numbers = torch.as_tensor(starts, dtype=torch.float32)
+
+    def state(self):
+        return {"numbers": self.numbers}
+
+    def load_state(self, state, steps) -> None:
+        self.numbers.copy_(state["numbers"])
+
+
+def count(grid: Grid, *, steps=6, at=None, do=None, **options) -> tuple[dict, dict]:
+    """Write what was counted after every second step; do something in the n-th step of all."""
+    taken = 0
+    settings = {"arguments": {"steps": steps}, "progress": False, "apart": ["size"], **options}
+    with Run("count", grid, {"number": (3,), "pair": (2, 3)}, steps, CPU, **settings) as run:
+        for own, fixed in run.groups():
+            counter = Counter(grid.column("start")[own] * fixed["size"])
+            for step in run.steps(own, counter):
+                taken += 1
+                if taken == at:
+                    do()
+                counter.numbers.add_(1)
+                if step % 2 == 0:
+                    number = counter.numbers.numpy()
+                    run.write(own, step // 2 - 1, {"number": number, "pair": np.stack([number, -number], 1)}, step)
+    results, facts = run.gathered()
+    return {**results, "taken": taken}, facts
+
+
+GRID = Grid({"start": [0.0, 5.0], "size": [1, 100]})
+WHOLE = [[2, 4, 6], [2, 4, 6], [7, 9, 11], [502, 504, 506]]
+
+
+def test_every_group_is_measured_in_its_place():
+    results, facts = count(GRID)
+    assert results["number"].tolist() == WHOLE
+    assert results["pair"][:, 1].tolist() == (-results["number"]).tolist()
+    assert results["taken"] == 12
+    assert set(facts) == {"device", "threads", "versions", "date", "wall_seconds"}
+
+
+def test_what_ctrl_c_left_is_nan_and_the_next_call_takes_only_what_is_missing(tmp_path):
+    path = tmp_path / "run.pt"
+    results, facts = count(GRID, at=9, do=lambda: signal.raise_signal(signal.SIGINT), checkpoint=path)
+    assert results["number"][0].tolist() == [2, 4, 6]
+    assert np.isnan(results["number"][1]).tolist() == [False, True, True]
+    assert facts["interrupted"] == "between steps 3 and 6 of 6"
+    assert facts["trained"] == 0.75
+    results, facts = count(GRID, checkpoint=path)
+    assert results["number"].tolist() == WHOLE
+    assert results["taken"] == 3
+    assert "interrupted" not in facts
+    again, same = count(GRID, checkpoint=path)
+    assert again["taken"] == 0
+    assert same == facts
+
+
+def test_an_error_leaves_no_trace(capsys, monkeypatch):
+    monkeypatch.delenv("COMPANION_PROGRESS", raising=False)
+    before = signal.getsignal(signal.SIGINT)
+
+    def fail():
+        raise RuntimeError("broken")
+
+    with pytest.raises(RuntimeError, match="broken"):
+        count(GRID, at=2, do=fail, progress=True)
+    assert signal.getsignal(signal.SIGINT) is before
+    assert capsys.readouterr().err.endswith("\r"), "the bar is gone"
+
+
+@pytest.mark.parametrize("lost", [np.inf, -np.inf, np.nan])
+def test_a_member_that_is_not_finite_is_named_and_stays_out(lost):
+    grid = Grid({"start": [0.0, 1.0], "size": 1}, seeds=[4, 7])
+    with Run("count", grid, {"a": (3,), "b": (2, 3)}, 3, CPU, arguments={}, progress=False) as run:
+        for own, _ in run.groups():
+            for step in run.steps(own, Counter([0.0])):
+                b = np.ones((4, 2), np.float32)
+                if step == 1:
+                    b[0, 0] = lost  # not judged, as before learning begins
+                if step == 2:
+                    b[2, 1] = lost
+                run.write(own, step - 1, {"a": np.full(4, step, np.float32), "b": b}, step, judge=step > 1)
+    results, facts = run.gathered()
+    assert facts["diverged"] == "start=1.0, seed=4 at step 2"
+    assert results["a"].tolist()[:2] == [[1, 2, 3]] * 2
+    assert np.isnan(results["a"][2]).tolist() == [False, True, True]
+    assert np.isnan(results["b"][2, 0]).tolist() == [False, True, True], "all that is known of it"
+    assert results["a"].tolist()[3] == [1, 2, 3]
