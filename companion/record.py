@@ -187,8 +187,7 @@ RECORDINGS = {
                 "steps": 12_000,
                 "evaluate_every": 3_000,
             },
-            seeds=6,
-            part=3,
+            seeds=4,
         ),
         Recording(
             "sac-period",
@@ -196,7 +195,7 @@ RECORDINGS = {
             "companion.rl:train",
             ("sac", "Pendulum-v1"),
             {"tau": 1.0, "period": [3, 10, 30, 100, 300, 1_000], "steps": 20_000},
-            seeds=8,
+            seeds=6,
         ),
         Recording(
             "sac-target-actor",
@@ -204,7 +203,7 @@ RECORDINGS = {
             "companion.rl:train",
             ("sac", "Pendulum-v1"),
             {"target_actor": [False, True], "tau": [0.3, 0.1, 0.03, 0.01, 0.003], "steps": 20_000},
-            seeds=8,
+            seeds=6,
         ),
         Recording(
             "sac-entropy",
@@ -212,7 +211,7 @@ RECORDINGS = {
             "companion.rl:train",
             ("sac", "Pendulum-v1"),
             {"tau": 0.03, "target_entropy": [-4.0, -3.0, -2.0, -1.0, -0.5, 0.0, 0.5, 1.0], "steps": 20_000},
-            seeds=8,
+            seeds=6,
         ),
         *(
             Recording(
@@ -220,7 +219,7 @@ RECORDINGS = {
                 f"{algorithm.upper()} on MuJoCo's {world}: return and value",
                 "companion.rl:train",
                 (algorithm, world),
-                {"steps": 100_000, "learning_starts": 1_000, "evaluate_every": 10_000, "evaluation_episodes": 3},
+                {"steps": 60_000, "learning_starts": 1_000, "evaluate_every": 6_000, "evaluation_episodes": 3},
                 seeds=4,
             )
             for task, world in (("hopper", "Hopper-v5"), ("halfcheetah", "HalfCheetah-v5"))
