@@ -363,7 +363,7 @@ FIND = Exercise(
     why="`(-climb).backward()` runs through the critic and leaves $-\\nabla_\\theta Q(s, \\mu(s))$ in the critic's "
     "`.grad`. It stays there, because the critic's gradients are cleared *before* it and not before the next "
     "`loss.backward()`, which adds to it. So every step of the critic also raises the value of the actor's own "
-    "actions. A critic that is flattered by its actor: believed values drift upwards, on some seeds above zero, "
+    "actions. A critic that is flattered by its actor: believed values drift upwards, given time even above zero, "
     "where no reward is ever positive. Clear at the start, `critic_optimizer.zero_grad()` right before "
     "`loss.backward()`, and it does not matter who left what.",
     checks=[_is_a_line, _is_guilty],
