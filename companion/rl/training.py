@@ -118,6 +118,7 @@ def train(
     arguments = {
         "algorithm": algorithm,
         "environment": environment,
+        "simulator": world.simulator,
         **checked,
         "seeds": grid.seed_values,
         "steps": steps,

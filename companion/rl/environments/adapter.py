@@ -12,6 +12,7 @@ many cores; and threads wait for Python's lock, although MuJoCo releases it whil
 
 import contextlib
 import difflib
+import importlib.metadata
 import warnings
 import weakref
 from collections.abc import Iterator, Sequence
@@ -89,6 +90,9 @@ class GymnasiumWorld:
         self._environments: dict[str, VectorEnv] = {}
         self._closing = weakref.finalize(self, _close, self._environments)
         self._training = self._made("training", autoreset_mode)
+        self.simulator = f"gymnasium {gymnasium.__version__}"
+        if "mujoco" in str(gymnasium.registry[name].entry_point):
+            self.simulator += f", mujoco {importlib.metadata.version('mujoco')}"
 
         sight, reach = self._training.single_observation_space, self._training.single_action_space
         if not isinstance(sight, Box) or len(sight.shape) != 1:

@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+import companion
 from companion.population import Streams
 from companion.rl.environments.environment import Environment
 
@@ -54,6 +55,8 @@ class World(Protocol):
     actions: int | None
     """Number of discrete actions; None where actions are continuous."""
     time_limit: int
+    simulator: str
+    """What computes the environment, with versions."""
     captured: bool
     """Whether `step` is a tensor program, which a GPU can record."""
     reset_width: int
@@ -98,6 +101,7 @@ class TensorWorld:
         device: where it runs.
     """
 
+    simulator = f"companion {companion.__version__}"
     captured = True
 
     def __init__(self, environment: Environment, seeds: Sequence[int], device: torch.device) -> None:
