@@ -195,14 +195,14 @@ RECORDINGS = {
             "companion.rl:train",
             ("sac", "Pendulum-v1"),
             {"tau": 1.0, "period": [3, 10, 30, 100, 300, 1_000], "steps": 20_000},
-            seeds=6,
+            seeds=4,
         ),
         Recording(
             "sac-target-actor",
             "SAC on Pendulum with and without a slow copy of the actor, over tau",
             "companion.rl:train",
             ("sac", "Pendulum-v1"),
-            {"target_actor": [False, True], "tau": [0.3, 0.1, 0.03, 0.01, 0.003], "steps": 20_000},
+            {"target_actor": [False, True], "tau": [0.1, 0.03, 0.01], "steps": 20_000},
             seeds=6,
         ),
         Recording(
@@ -211,7 +211,7 @@ RECORDINGS = {
             "companion.rl:train",
             ("sac", "Pendulum-v1"),
             {"tau": 0.03, "target_entropy": [-4.0, -3.0, -2.0, -1.0, -0.5, 0.0, 0.5, 1.0], "steps": 20_000},
-            seeds=6,
+            seeds=4,
         ),
         *(
             Recording(
