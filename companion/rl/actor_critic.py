@@ -70,6 +70,15 @@ class ActorCritic:
         self.steps = torch.zeros((), dtype=torch.int64, device=device)
         self.updates = torch.zeros((), dtype=torch.int64, device=device)
 
+    @torch.no_grad()
+    def act(
+        self, observation: Float[Tensor, "member observation"], noise: dict[str, Tensor]
+    ) -> Float[Tensor, "member action"]:
+        """The policy's action with Gaussian noise, clipped to [-1, 1]; before learning starts a uniform one."""
+        action = self.policy(observation[:, None]).squeeze(1)
+        action = action + self.settings.exploration_noise[:, None] * noise["explore"]
+        return self.random_at_first(action.clamp(-1, 1), noise)
+
     def random_at_first(
         self, action: Float[Tensor, "member action"], noise: dict[str, Tensor]
     ) -> Float[Tensor, "member action"]:

@@ -1,6 +1,6 @@
 """Deep deterministic policy gradient (Lillicrap et al. 2016), a population of agents at once.
 
-The algorithm is :meth:`Agents.act` and :meth:`Agents.learn`, which read as the pseudocode of the paper's Algorithm 1. A
+The algorithm is :meth:`Agents.learn`, which reads as the pseudocode of the paper's Algorithm 1. A
 critic Q learns to predict the target
 
     y = r + γ · Q(s′, μ(s′; φ⁻); θ⁻)          (y = r where s′ ended the episode)
@@ -63,15 +63,6 @@ class DDPG:
 
 class Agents(ActorCritic):
     """A population of DDPG agents."""
-
-    @torch.no_grad()
-    def act(
-        self, observation: Float[Tensor, "member observation"], noise: dict[str, Tensor]
-    ) -> Float[Tensor, "member action"]:
-        """The policy's action with Gaussian noise, clipped to [-1, 1]; before learning starts a uniform one."""
-        action = self.policy(observation[:, None]).squeeze(1)
-        action = action + self.settings.exploration_noise[:, None] * noise["explore"]
-        return self.random_at_first(action.clamp(-1, 1), noise)
 
     def learn(self, batch: Batch, noise: dict[str, Tensor], update: int) -> dict[str, Float[Tensor, "member"]]:
         """One update of the critic, one of the actor, and one of their slow copies.

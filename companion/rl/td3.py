@@ -1,6 +1,6 @@
 """Twin delayed deep deterministic policy gradient (Fujimoto, van Hoof and Meger 2018), a population of agents at once.
 
-The algorithm is :meth:`Agents.act` and :meth:`Agents.learn`, which read as the pseudocode of the paper's Algorithm 1.
+The algorithm is :meth:`Agents.learn`, which reads as the pseudocode of the paper's Algorithm 1.
 It is DDPG with three changes, each of which can be taken away again:
 
 - *clipped double Q*: two critics, and a label made with the smaller of their slow copies' values,
@@ -93,15 +93,6 @@ class Agents(ActorCritic):
         self.cycle = settings.policy_delay
         self.normal |= {"smoothing": settings.batch_size * action_size}
         self.all_clipped = bool(settings.clipped_double_q.all())
-
-    @torch.no_grad()
-    def act(
-        self, observation: Float[Tensor, "member observation"], noise: dict[str, Tensor]
-    ) -> Float[Tensor, "member action"]:
-        """The policy's action with Gaussian noise, clipped to [-1, 1]; before learning starts a uniform one."""
-        action = self.policy(observation[:, None]).squeeze(1)
-        action = action + self.settings.exploration_noise[:, None] * noise["explore"]
-        return self.random_at_first(action.clamp(-1, 1), noise)
 
     def learn(self, batch: Batch, noise: dict[str, Tensor], update: int) -> dict[str, Float[Tensor, "member"]]:
         """One update of the critics, one of the actor if it is its turn, and one of the slow copies if it is theirs.
