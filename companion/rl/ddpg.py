@@ -1,7 +1,7 @@
 """Deep deterministic policy gradient (Lillicrap et al. 2016), a population of agents at once.
 
-The algorithm is :meth:`Agents.learn`, which reads as the pseudocode of the paper's Algorithm 1. A
-critic Q learns to predict the target
+The algorithm is :meth:`Agents.learn`, which reads as the pseudocode of the paper's Algorithm 1. A critic Q learns to
+predict the target
 
     y = r + γ · Q(s′, μ(s′; φ⁻); θ⁻)          (y = r where s′ ended the episode)
 
