@@ -203,14 +203,14 @@ RECORDINGS = {
             "companion.rl:train",
             ("sac", "Pendulum-v1"),
             {"target_actor": [False, True], "tau": [0.1, 0.03, 0.01], "steps": 20_000},
-            seeds=6,
+            seeds=4,
         ),
         Recording(
             "sac-entropy",
             "SAC on Pendulum: return, entropy and temperature over the entropy asked for",
             "companion.rl:train",
             ("sac", "Pendulum-v1"),
-            {"tau": 0.03, "target_entropy": [-4.0, -3.0, -2.0, -1.0, -0.5, 0.0, 0.5, 1.0], "steps": 20_000},
+            {"tau": 0.03, "target_entropy": [-4.0, -3.0, -2.0, -1.0, -0.5, 0.0, 0.5, 1.0], "steps": 10_000},
             seeds=4,
         ),
         *(
