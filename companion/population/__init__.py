@@ -9,8 +9,8 @@ called ``member``; members differ in seed and in any setting that is a tensor.
 - :class:`Adam` steps every member at its own learning rate.
 - :class:`Grid` turns settings and seeds into members, and results back into labelled arrays.
 - :class:`~companion.population.runs.Run` keeps what was measured through all that may befall a long run: it writes
-  :mod:`~companion.population.checkpoints`, listens to Ctrl-C, finds who diverged, and under ``torchrun`` takes its
-  share of the members (:mod:`~companion.population.shares`).
+  ``companion.population.checkpoints``, listens to Ctrl-C, finds who diverged, and under ``torchrun`` takes its
+  share of the members (``companion.population.shares``).
 - :class:`~companion.population.capture.Captured` records a step as a CUDA graph.
 """
 

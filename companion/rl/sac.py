@@ -2,7 +2,7 @@
 
 The algorithm is :meth:`Agents.act` and :meth:`Agents.learn`, which read as the pseudocode of the paper's Algorithm 1.
 The policy is a distribution, a Gaussian squashed by tanh, and its entropy is a part of what is to be made large. Two
-critics learn the target
+critics learn the target ::
 
     y = r + γ · (min(Q₁(s′, a′; θ₁⁻), Q₂(s′, a′; θ₂⁻)) − α · log π(a′|s′)),   a′ ~ π(·|s′)
 
