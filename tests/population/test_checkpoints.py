@@ -241,7 +241,6 @@ def test_it_is_due_at_its_interval_and_costs_a_twentieth_of_the_time_at_most(pat
             Checkpoint(path, ARGUMENTS, every)
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="kills forks of a process, which Windows has none of")
 def test_killed_while_writing_leaves_a_whole_one(path):
     """Killed at random moments while it writes one after another: what is there is always whole."""
     script = """
