@@ -15,7 +15,10 @@ ROOT = Path(__file__).parents[2]
 
 
 def torchrun(script: Path, *words: str, processes: int = 2) -> "subprocess.CompletedProcess[str]":
-    """Run a script in several processes, one thread each, as ``torchrun`` does on one machine; any free port."""
+    """Run a script in several processes, one thread each, as ``torchrun`` does on one machine; any free port.
+
+    They write straight to one pipe: what must stay together is one ``sys.stdout.write``, where ``print`` makes two.
+    """
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     return subprocess.run(
@@ -52,6 +55,7 @@ def test_shares_are_neighbours_and_make_up_the_whole(members, world, monkeypatch
 def test_every_process_gets_the_whole_also_one_without_members_and_a_failure_ends_them_all(tmp_path):
     script = tmp_path / "gathers.py"
     script.write_text("""
+import sys
 import numpy as np
 from companion.population import shares
 rank, world = shares.rank_and_world()
@@ -60,11 +64,11 @@ for members in (5, 1):
     local = {"a": np.outer(own, np.ones(3)).astype("f4"), "b": own} if len(own) else {}
     whole = shares.gather(local, own, members)
     assert whole["a"].dtype == "f4" and whole["b"].dtype == own.dtype
-    print(f"{rank} of {world} {own.tolist()} {whole['a'].sum(1).tolist()} {whole['b'].tolist()}", flush=True)
+    sys.stdout.write(f"{rank} of {world} {own.tolist()} {whole['a'].sum(1).tolist()} {whole['b'].tolist()}\\n")
 if rank == 1:
     raise RuntimeError("out of luck")
 shares.gather({}, np.arange(0), 0)
-print("went on without the other", flush=True)
+sys.stdout.write("went on without the other\\n")
 """)
     ended = torchrun(script)
     assert sorted(ended.stdout.splitlines()) == [

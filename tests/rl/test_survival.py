@@ -297,7 +297,7 @@ for path in sys.argv[1:]:
         run = rl.train("dqn", "CartPole-v1", **settings, checkpoint=path)
     run.to_netcdf(f"{{path}}.{{rank}}.nc", engine="scipy")
     alone = rl.train("dqn", "CartPole-v1", **settings | dict(hidden=(16,), tau=1.0, learning_rate=1e-3, seeds=[7]))
-    print(alone.sizes["seed"], bool(alone["return"].notnull().all()))
+    sys.stdout.write(f"{{alone.sizes['seed']}} {{bool(alone['return'].notnull().all())}}\\n")
 """)
     ended = torchrun(script, str(tmp_path / "run.pt"))
     assert ended.returncode == 0, ended.stderr
