@@ -74,12 +74,10 @@ class MLP(nn.Module):
     def _through(
         self, x: Float[Tensor, "network batch in"], weights: Iterable[Tensor], biases: Iterable[Tensor]
     ) -> Float[Tensor, "network batch out"]:
-        last = len(self.weights) - 1
-        for i, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
-            x = _linear(x, weight, bias)
-            if i < last:
-                x = self.activation(x)
-        return x
+        *hidden, (last_weight, last_bias) = zip(weights, biases, strict=True)
+        for weight, bias in hidden:
+            x = self.activation(_linear(x, weight, bias))
+        return _linear(x, last_weight, last_bias)
 
 
 def _linear(

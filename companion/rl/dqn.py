@@ -145,7 +145,7 @@ class Agents:
         error = q - y
         clipped = error.detach().clamp(-s.error_clip[:, None], s.error_clip[:, None])
         loss = (clipped * (error - clipped / 2)).mean(-1)  # Huber's, whose slope is the clipped error; of each member
-        self.optimizer.step(torch.autograd.grad(loss.sum(), list(self.online.parameters())))
+        self.optimizer.descend(loss.sum())
 
         self.updates.add_(1)
         tau = torch.where(self.updates % s.period == 0, s.tau, 0.0)  # a weight of 0 leaves the target as it is

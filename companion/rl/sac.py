@@ -155,13 +155,13 @@ class Agents(ActorCritic):
 
         q = self.critic(torch.cat((batch.observation, batch.action), -1)).squeeze(-1)
         loss = 0.5 * (q - y[:, None]).square().mean(-1).sum(-1)
-        self.critic_optimizer.step(torch.autograd.grad(loss.sum(), list(self.critic.parameters())))
+        self.critic_optimizer.descend(loss.sum())
 
         outputs = self.actor(batch.observation)
         action, log_prob = squashed_gaussian(outputs, noise["new_action"].view_as(batch.action))
         values = self.critic(torch.cat((batch.observation, action), -1)).squeeze(-1)
         actor_loss = (temperature * log_prob - self.smaller(values)).mean(-1)
-        self.actor_optimizer.step(torch.autograd.grad(actor_loss.sum(), list(self.actor.parameters())))
+        self.actor_optimizer.descend(actor_loss.sum())
 
         missing = (log_prob.detach() + s.target_entropy[:, None] * self.action_size).mean(-1, keepdim=True)
         self.temperature_optimizer.step([-missing])  # the slope of −log α · missing

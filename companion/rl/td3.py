@@ -119,12 +119,12 @@ class Agents(ActorCritic):
 
         q = self.critic(torch.cat((batch.observation, batch.action), -1)).squeeze(-1)
         loss = (q - y[:, None]).square().mean(-1).sum(-1)
-        self.critic_optimizer.step(torch.autograd.grad(loss.sum(), list(self.critic.parameters())))
+        self.critic_optimizer.descend(loss.sum())
 
         if (update + 1) % s.policy_delay == 0:
             action = self.actor(batch.observation).tanh()
             value = self.critic.first(torch.cat((batch.observation, action), -1)).squeeze(-1).mean(-1)
-            self.actor_optimizer.step(torch.autograd.grad(-value.sum(), list(self.actor.parameters())))
+            self.actor_optimizer.descend(-value.sum())
 
         online = [self.critic_weights, self.actor_weights]
         target = [self.target_critic_weights, self.target_actor_weights]
