@@ -178,12 +178,12 @@ def compare(algorithm: str, limit: float, shrink: int) -> str:
             (answer,) = in_processes("population", job, threads=1, shares=2)
             split = answer["rate"]
             row("companion, 64 agents in two processes side by side", split)
+    each, before = ((memories[many] - memories[few]) / (many - few) / 2**20 for many, few in ((256, 64), (64, 16)))
     return (
         f"{algorithm.upper()}: 64 agents in two processes are {split / both:.1f} times the two processes of "
         f"Stable-Baselines3 (the figure to reach: {MANY_GOAL}), and in one process of two threads "
         f"{rates[64] / both:.1f} times; one agent is {rates[1] / alone['rate']:.2f} times the one process alone (the "
-        f"figure to reach: {ONE_GOAL}); from 64 to 256 agents each takes {(memories[256] - memories[64]) / 192 / 2**20:.2f} "
-        f"MiB, from 16 to 64 {(memories[64] - memories[16]) / 48 / 2**20:.2f} MiB."
+        f"figure to reach: {ONE_GOAL}); from 64 to 256 agents each takes {each:.2f} MiB, from 16 to 64 {before:.2f} MiB."
     )
 
 
