@@ -183,7 +183,7 @@ def compare(algorithm: str, limit: float, shrink: int) -> str:
         f"{algorithm.upper()}: 64 agents in two processes are {split / both:.1f} times the two processes of "
         f"Stable-Baselines3 (the figure to reach: {MANY_GOAL}), and in one process of two threads "
         f"{rates[64] / both:.1f} times; one agent is {rates[1] / alone['rate']:.2f} times the one process alone (the "
-        f"figure to reach: {ONE_GOAL}); from 64 to 256 agents each takes {each:.2f} MiB, from 16 to 64 {before:.2f} MiB."
+        f"figure to reach: {ONE_GOAL}); a further agent takes {before:.2f} MiB from 16 to 64, and {each:.2f} to 256."
     )
 
 
