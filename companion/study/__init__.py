@@ -9,7 +9,7 @@ from companion.study.looks import ONLINE, TARGET, looks, style
 from companion.study.pages import say
 from companion.study.plots import across, curves
 from companion.study.progress import progress
-from companion.study.statistics import interval, iqm
+from companion.study.statistics import interval, iqm, reading
 from companion.study.store import provenance, recording, recordings
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "looks",
     "progress",
     "provenance",
+    "reading",
     "recording",
     "recordings",
     "say",

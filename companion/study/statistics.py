@@ -97,6 +97,23 @@ def interval(
     return ends.rename(quantile="bound").assign_coords(bound=["low", "high"]).transpose(..., "bound").where(known)
 
 
+def reading(da: xr.DataArray, form: str = ",.0f", dim: str = "seed") -> str:
+    """The interquartile mean with its 95 % interval, as text: ``"-150 [-162, -141]"``.
+
+    Args:
+        da: values with the dimension ``dim`` and no other.
+        form: format of the three numbers.
+        dim: the dimension to average over and to resample.
+
+    Raises:
+        ValueError: ``da`` has another dimension beside ``dim``, or lacks it.
+    """
+    if set(da.dims) != {dim}:
+        raise ValueError(f"da has the dimensions {list(da.dims)}; select until {dim!r} alone is left")
+    low, high = interval(da, dim).values
+    return f"{float(iqm(da, dim)):{form}} [{low:{form}}, {high:{form}}]"
+
+
 def _check(da: xr.DataArray, dim: str) -> None:
     if dim not in da.dims:
         raise ValueError(f"dim is {dim!r}, but da has the dimensions {list(da.dims)}; name one of them")

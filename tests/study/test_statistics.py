@@ -155,3 +155,12 @@ def test_a_diverged_member_leaves_a_gap_or_an_open_end():
     ranked = interval(da, statistic=lambda x, dim: iqm(x, dim, diverged="high"))
     assert np.isfinite(ranked.isel(step=1).sel(bound="low"))
     assert ranked.isel(step=1).sel(bound="high") == np.inf
+
+
+def test_a_reading_is_the_mean_and_its_interval_as_text():
+    values = xr.DataArray([-100.0, -110.0, -120.0, -130.0], dims="seed")
+    low, high = interval(values).values
+    assert statistics.reading(values) == f"-115 [{low:,.0f}, {high:,.0f}]"
+    assert statistics.reading(values.rename(seed="agent"), "+.1f", "agent").startswith("-115.0 [-")
+    with pytest.raises(ValueError, match=r"dimensions \['seed', 'step'\]; select until 'seed' alone is left"):
+        statistics.reading(values.expand_dims(step=2).transpose("seed", "step"))
