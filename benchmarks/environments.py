@@ -146,19 +146,15 @@ def turns_meanwhile() -> int:
 
 def adapter(count: int, width: int) -> dict[str, float]:
     """Environment steps a second of the adapter, by itself, with TD3 agents that act, and that act and learn."""
-    from companion.population import Grid
-    from companion.population.settings import check, shape_settings
-    from companion.rl.algorithms import named, settings_of
+    from companion.rl import make_agents
     from companion.rl.environments.adapter import GymnasiumWorld
     from companion.rl.loop import Loop
 
     device = torch.device("cpu")
-    settings_type, agents_type = named("td3")
-    grid = Grid(check(settings_type, {"hidden": (width, width), "batch_size": width, "learning_starts": 0}), count)
-    ((members, fixed),) = grid.groups(shape_settings(settings_type))
-    seeds = grid.seeds.tolist()
-    world = GymnasiumWorld(NAME, seeds, device)
-    loop = Loop(agents_type, world, settings_of(grid, members, fixed, device), seeds, 100_000, device)
+    world = GymnasiumWorld(NAME, list(range(count)), device)
+    sizes = {"observation_size": world.observation_size, "action_size": world.action_size}
+    settings = {"hidden": (width, width), "batch_size": width, "learning_starts": 0}
+    loop = Loop(make_agents("td3", **sizes, seeds=count, **settings), world, 100_000)
     action, resets = 2 * torch.rand(count, world.action_size) - 1, torch.rand(count, world.reset_width)
     clock = itertools.count()
 

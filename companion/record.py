@@ -6,7 +6,6 @@ where it was when started again.
 """
 
 import argparse
-import difflib
 import inspect
 import json
 import math
@@ -26,6 +25,7 @@ import torch
 import xarray as xr
 
 import companion
+from companion.population.settings import nearest
 from companion.study import store
 
 UNFINISHED = 75
@@ -326,10 +326,11 @@ class Recorder:
         slice_of: dict[str, Any] = {}
         if recording.resumable:
             if begun.exists():
-                commits = [*json.loads(begun.read_text())["commits"], self.commit]
+                before = json.loads(begun.read_text())["commits"]
+                commits = before if self.commit in before else [*before, self.commit]
             facts = {"recipe": recording.recipe, "seeds": seeds, "device": self.device, "commits": commits}
-            begun.parent.mkdir(parents=True, exist_ok=True)
-            begun.write_text(json.dumps(facts))
+            with store.replacing(begun) as partial:
+                partial.write_text(json.dumps(facts))
             slice_of["checkpoint"] = begun.with_suffix(".pt")
             slice_of["minutes"] = None if np.isinf(self.deadline) else max(0.0, self.deadline - began) / 60
         run = recording.run(seeds, **slice_of)
@@ -478,8 +479,8 @@ def main(words: Sequence[str] | None = None) -> int:
         parser.error("give names, or --missing, or --list")
     for name in chosen.names:
         if name not in RECORDINGS:
-            near = difflib.get_close_matches(name, RECORDINGS, n=1, cutoff=0.0)
-            parser.error(f"no recording is called {name!r}; the nearest is {near[0]!r} (--list shows all)")
+            near = nearest(name, RECORDINGS)
+            parser.error(f"no recording is called {name!r}; the nearest is {near!r} (--list shows all)")
     recorder = Recorder(chosen.into, chosen.minutes, chosen.commit)
     if chosen.list:
         print(table(recorder))

@@ -55,11 +55,16 @@ def test_arrows_point_one_way(part: str) -> None:
 
 
 def test_the_front_door_is_light() -> None:
-    """``import companion`` brings torch and NumPy; what only chapters need is imported where it is used."""
+    """``import companion`` brings torch and NumPy; what only chapters need is imported where it is used.
+
+    ``import companion.rl`` brings xarray too, but no simulator.
+    """
     heavy = {"xarray", "pandas", "gymnasium", "matplotlib", "sklearn", "IPython", "scipy.stats"}
     code = f"import sys, companion; print(sorted({heavy!r} & set(sys.modules)))"
     out = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
     assert out.strip() == "[]"
+    code = "import sys, companion.rl; print('gymnasium' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout == "False\n"
 
 
 def test_one_version() -> None:

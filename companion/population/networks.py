@@ -18,8 +18,8 @@ class MLP(nn.Module):
     Layer i holds ``weights[i]`` of shape ``(member, in, out)`` and ``biases[i]`` of shape ``(member, 1, out)``;
     ``torch.baddbmm(bias, x, weight)`` applies each member's own layer to its own batch.
 
-    The weights start as those of ``torch.nn.Linear`` do, uniform within ±1/√in, drawn from ``Streams(seeds,
-    "init")``: a member's first weights depend on its seed and on ``sizes`` alone.
+    The weights start as those of ``torch.nn.Linear`` do, uniform within ±1/√in, drawn from ``Streams(seeds, purpose)``:
+    a member's first weights depend on its seed, on ``purpose``, ``sizes`` and ``copies`` alone.
 
     Args:
         sizes: width of the input, of each hidden layer and of the output.

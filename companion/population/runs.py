@@ -236,16 +236,23 @@ class Run:
             yield step
             self.trained[own] = step
             self._bar.update()
-            if step < self.total and (self._stop.asked or self._checkpoint.due):
+            stop = self._stop.asked  # looked at once: it may become true at any time
+            if step < self.total and (stop or self._checkpoint.due):
                 self._checkpoint.save(self._state(program))
-            if self._stop.asked:
+            if stop:
                 break
         self._made = provenance(self.device, self._began)
 
     def write(
-        self, own: Int[np.ndarray, " own"], column: int, row: Mapping[str, np.ndarray], step: int, *, judge: bool = True
+        self,
+        own: Int[np.ndarray, " own"],
+        column: int | slice,
+        row: Mapping[str, np.ndarray],
+        step: int,
+        *,
+        judge: bool = True,
     ) -> None:
-        """Write what was measured of some members into a column, the last axis, of the results.
+        """Write what was measured of some members into a column, the last axis, of the results, or into several.
 
         Who has lost a number to infinity never finds it again. Such a member has diverged: from here on nothing is
         written of it.

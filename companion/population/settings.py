@@ -4,11 +4,15 @@ import dataclasses
 import difflib
 import math
 from collections.abc import Iterable, Mapping
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import torch
 
-__all__ = ["check", "nearest", "setting", "shape_settings"]
+from companion.population.grid import Grid
+
+__all__ = ["at_least_one", "check", "nearest", "setting", "settings_of", "shape_settings"]
 
 _KINDS: dict[type, tuple[tuple[type, ...], str]] = {
     bool: ((bool, np.bool_), "True or False"),
@@ -66,6 +70,27 @@ def check(settings: type, given: Mapping[str, Any]) -> dict[str, Any]:
     }.items():
         checked[name] = [_one(fields[name], v) for v in value] if isinstance(value, list) else _one(fields[name], value)
     return checked
+
+
+def settings_of(grid: Grid, members: np.ndarray, fixed: Mapping[str, Any], device: torch.device) -> SimpleNamespace:
+    """Some members' settings by name: those fixed for all as they are, the others as tensors ``(member,)``."""
+    columns = {name: torch.as_tensor(grid.column(name)[members]) for name in grid.settings if name not in fixed}
+    tensors = {name: (c.float() if c.is_floating_point() else c).to(device) for name, c in columns.items()}
+    return SimpleNamespace(**fixed, **tensors)
+
+
+def at_least_one(**counts: Any) -> None:
+    """Raise unless each is a whole number of at least 1.
+
+    Raises:
+        TypeError: one is no integer.
+        ValueError: one is below 1.
+    """
+    for name, count in counts.items():
+        if isinstance(count, bool) or not isinstance(count, (int, np.integer)):
+            raise TypeError(f"{name}={count!r} must be an integer; it cannot be swept")
+        if count < 1:
+            raise ValueError(f"{name}={count} must be at least 1")
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

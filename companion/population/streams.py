@@ -123,6 +123,8 @@ class Noise:
         self._block = torch.zeros(length, len(seeds), sum(widths.values()), device=device)
         self._row = torch.zeros(1, dtype=torch.int64, device=device)
         self._drawn = torch.zeros_like(self._block[:1])
+        self.drawn = self._split(self._drawn.squeeze(0))
+        """What was drawn last, by purpose, always in the same memory."""
 
     def refill(self) -> None:
         """Draw the next block of every stream."""
@@ -141,11 +143,6 @@ class Noise:
         torch.index_select(self._block, 0, self._row, out=self._drawn)
         self._row.add_(1)
         return self.drawn
-
-    @property
-    def drawn(self) -> dict[str, Float[Tensor, "member _"]]:
-        """What was drawn last, always in the same memory."""
-        return self._split(self._drawn.squeeze(0))
 
     def seek(self, draws: int) -> None:
         """Go to where so many draws lead. What was drawn last is not restored."""

@@ -4,6 +4,7 @@ The algorithms themselves are in :mod:`companion.rl.ddpg`, :mod:`~companion.rl.t
 has a method ``learn`` that reads as its paper's pseudocode; here is the furniture that it stands on.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from copy import deepcopy
 from types import SimpleNamespace
@@ -14,11 +15,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from companion.population import MLP, Adam, flatten
+from companion.rl.replay import Batch
 
 __all__ = ["ActorCritic"]
 
 
-class ActorCritic:
+class ActorCritic(ABC):
     """A population of agents with continuous actions: networks, slow copies, optimizers and clocks.
 
     Actions are in [-1, 1], in units of the largest action that the environment takes.
@@ -38,6 +40,8 @@ class ActorCritic:
     """Critics that each agent has."""
     OUTPUTS = 1
     """Numbers that an actor puts out for each number of an action."""
+    DRAWS: ClassVar[tuple[str, ...]] = ()
+    """What `learn` draws: for each of these a standard normal number for each number of a batch's actions."""
 
     def __init__(
         self,
@@ -49,9 +53,9 @@ class ActorCritic:
     ) -> None:
         self.settings = settings
         self.action_size = action_size
-        self.cycle = 1
         self.uniform = {"random": action_size}
-        self.normal = {"explore": action_size}
+        of_a_batch = settings.batch_size * action_size
+        self.normal = {"explore": action_size} | dict.fromkeys(self.DRAWS, of_a_batch)
 
         actor_sizes = (observation_size, *settings.hidden, self.OUTPUTS * action_size)
         critic_sizes = (observation_size + action_size, *settings.hidden, 1)
@@ -65,10 +69,17 @@ class ActorCritic:
         self.target_actor_weights = flatten(self.target_actor)
         self.target_critic_weights = flatten(self.target_critic).view_as(self.critic_weights)
 
-        self.all_follow = bool(settings.target_actor.all())  # read once, here: a step may look at no data
+        # Read once, here: a step may look at no data.
+        self.all_clipped = self.CRITICS == 1 or bool(settings.clipped_double_q.all())
+        self.all_follow = bool(settings.target_actor.all())
         self.any_follows = bool(settings.target_actor.any())
         self.steps = torch.zeros((), dtype=torch.int64, device=device)
         self.updates = torch.zeros((), dtype=torch.int64, device=device)
+
+    @property
+    def cycle(self) -> int:
+        """Updates after which they are alike again."""
+        return 1
 
     @torch.no_grad()
     def act(
@@ -87,6 +98,10 @@ class ActorCritic:
         self.steps.add_(1)
         return torch.where(early, 2 * noise["random"] - 1, action)
 
+    @abstractmethod
+    def learn(self, batch: Batch, noise: dict[str, Tensor], update: int) -> dict[str, Float[Tensor, "member"]]:
+        """Update all networks once, and return what is to be watched."""
+
     def label_actor(self, observation: Float[Tensor, "member batch observation"]) -> Float[Tensor, "member batch out"]:
         """What the actor that acts in the labels puts out: the slow copy's, or with ``target_actor=False`` its own."""
         if self.all_follow:
@@ -95,6 +110,13 @@ class ActorCritic:
             return self.actor(observation)
         follows = self.settings.target_actor[:, None, None]
         return torch.where(follows, self.target_actor(observation), self.actor(observation))
+
+    def smaller(self, values: Float[Tensor, "member 2 batch"]) -> Float[Tensor, "member batch"]:
+        """The smaller of two critics' values, or with ``clipped_double_q=False`` the first's."""
+        least = values.amin(1)
+        if self.all_clipped:
+            return least
+        return torch.where(self.settings.clipped_double_q[:, None], least, values[:, 0])
 
     def due_tau(self) -> Float[Tensor, "member"]:
         """Count an update; each member's tau where its period is over, else 0, which leaves its targets as they are."""

@@ -1,17 +1,15 @@
 """The algorithms by name, and their populations made from settings by name."""
 
-from collections.abc import Mapping, Sequence
-from types import SimpleNamespace
+from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
 
 from companion.population import Grid
-from companion.population.settings import check, nearest, shape_settings
+from companion.population.settings import check, nearest, settings_of, shape_settings
 from companion.rl import actor_critic, ddpg, dqn, sac, td3
 
-__all__ = ["ALGORITHMS", "make_agents", "named", "settings_of"]
+__all__ = ["ALGORITHMS", "make_agents", "named"]
 
 Population = dqn.Agents | actor_critic.ActorCritic
 """A population of any of them."""
@@ -71,10 +69,3 @@ def make_agents(
     device = torch.device("cpu")
     values = settings_of(grid, members, fixed, device)
     return agents_type(values, observation_size, action_size, grid.seeds.tolist(), device)
-
-
-def settings_of(grid: Grid, members: np.ndarray, fixed: Mapping[str, Any], device: torch.device) -> SimpleNamespace:
-    """Some members' settings by name: those fixed for all as they are, the others as tensors ``(member,)``."""
-    columns = {name: torch.as_tensor(grid.column(name)[members]) for name in grid.settings if name not in fixed}
-    tensors = {name: (c.float() if c.is_floating_point() else c).to(device) for name, c in columns.items()}
-    return SimpleNamespace(**fixed, **tensors)

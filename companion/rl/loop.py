@@ -1,8 +1,7 @@
 """A population in its world: the program of one step, and all that it changes."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from companion.population import Noise
 from companion.population.capture import Captured
 from companion.population.lasting import put_back, tensors
 from companion.population.memory import keep_freed_memory
+from companion.rl.algorithms import Population
 from companion.rl.environments import World
 from companion.rl.replay import Replay
 
@@ -27,32 +27,22 @@ class Loop:
     ``noise.length``-th step.
 
     Args:
-        agents_type: class of the population.
+        agents: the population, on the device of the world.
         world: one environment a member.
-        settings: the algorithm's settings by name; those that decide no shape as tensors ``(member,)``.
-        seeds: one integer a member.
         steps: how many there will be; bounds the memory for the replay.
-        device: where everything lives.
     """
 
-    def __init__(
-        self,
-        agents_type: type,
-        world: World,
-        settings: SimpleNamespace,
-        seeds: Sequence[int],
-        steps: int,
-        device: torch.device,
-    ) -> None:
+    def __init__(self, agents: Population, world: World, steps: int) -> None:
         keep_freed_memory()
+        self.agents = agents
         self.world = world
-        self.device = device
-        self.agents = agents_type(settings, world.observation_size, world.actions or world.action_size, seeds, device)
+        self.device = world.device
+        settings, seeds = agents.settings, world.seeds
         capacity = min(int(settings.buffer_size.max()), steps)
         self.replay = Replay(settings.buffer_size, capacity, world.observation_size, world.action_size)
-        uniform = {**self.agents.uniform, "reset": world.reset_width, "replay": settings.batch_size}
-        self.noise = Noise(seeds, uniform | self.agents.normal, device, normal=self.agents.normal)
-        self.watched = {name: torch.zeros(len(seeds), device=device) for name in self.agents.WATCHED}
+        uniform = {**agents.uniform, "reset": world.reset_width, "replay": settings.batch_size}
+        self.noise = Noise(seeds, uniform | agents.normal, self.device, normal=agents.normal)
+        self.watched = {name: torch.zeros(len(seeds), device=self.device) for name in agents.WATCHED}
 
     def collect(self) -> None:
         """Every member acts once and remembers what happened."""

@@ -106,6 +106,7 @@ class Agents(ActorCritic):
     WATCHED: ClassVar[dict[str, str]] = {**ActorCritic.WATCHED, "entropy": "mean", "temperature": "mean"}
     CRITICS = 2
     OUTPUTS = 2
+    DRAWS = ("next_action", "new_action")
 
     def __init__(
         self,
@@ -116,9 +117,6 @@ class Agents(ActorCritic):
         device: torch.device,
     ) -> None:
         super().__init__(settings, observation_size, action_size, seeds, device)
-        of_a_batch = settings.batch_size * action_size
-        self.normal |= {"next_action": of_a_batch, "new_action": of_a_batch}
-        self.all_clipped = bool(settings.clipped_double_q.all())
         self.log_temperature = nn.ParameterList([settings.initial_temperature.log()[:, None].clone()])
         rate = torch.where(settings.learn_temperature, settings.temperature_learning_rate, 0.0)
         self.temperature_optimizer = Adam(self.log_temperature, rate)
@@ -178,13 +176,6 @@ class Agents(ActorCritic):
             "entropy": -log_prob.detach().mean(-1),
             "temperature": temperature.squeeze(-1),
         }
-
-    def smaller(self, values: Float[Tensor, "member 2 batch"]) -> Float[Tensor, "member batch"]:
-        """The smaller of two critics' values, or with ``clipped_double_q=False`` the first's."""
-        least = values.amin(1)
-        if self.all_clipped:
-            return least
-        return torch.where(self.settings.clipped_double_q[:, None], least, values[:, 0])
 
     @torch.no_grad()
     def policy(self, observation: Float[Tensor, "member batch observation"]) -> Float[Tensor, "member batch action"]:

@@ -24,9 +24,7 @@ Departures from the paper (and from the authors' code, which it cites):
 - an episode cut by its time limit is not treated as ended (the authors' code does the same).
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from types import SimpleNamespace
 
 import torch
 from jaxtyping import Float
@@ -80,19 +78,12 @@ class Agents(ActorCritic):
     """A population of TD3 agents."""
 
     CRITICS = 2
+    DRAWS = ("smoothing",)
 
-    def __init__(
-        self,
-        settings: SimpleNamespace,
-        observation_size: int,
-        action_size: int,
-        seeds: Sequence[int],
-        device: torch.device,
-    ) -> None:
-        super().__init__(settings, observation_size, action_size, seeds, device)
-        self.cycle = settings.policy_delay
-        self.normal |= {"smoothing": settings.batch_size * action_size}
-        self.all_clipped = bool(settings.clipped_double_q.all())
+    @property
+    def cycle(self) -> int:
+        """Updates after which they are alike again: the actor's turn is one of them."""
+        return int(self.settings.policy_delay)
 
     def learn(self, batch: Batch, noise: dict[str, Tensor], update: int) -> dict[str, Float[Tensor, "member"]]:
         """One update of the critics, one of the actor if it is its turn, and one of the slow copies if it is theirs.
@@ -112,10 +103,7 @@ class Agents(ActorCritic):
             smoothing = (s.target_noise[:, None] * noise["smoothing"]).clamp(-noise_clip, noise_clip)
             next_action = self.label_actor(batch.next_observation).tanh() + smoothing.view_as(batch.action)
             values = self.target_critic(torch.cat((batch.next_observation, next_action.clamp(-1, 1)), -1)).squeeze(-1)
-            value = values.amin(1)
-            if not self.all_clipped:
-                value = torch.where(s.clipped_double_q[:, None], value, values[:, 0])
-            y = batch.reward + s.gamma[:, None] * (1 - batch.terminated) * value
+            y = batch.reward + s.gamma[:, None] * (1 - batch.terminated) * self.smaller(values)
 
         q = self.critic(torch.cat((batch.observation, batch.action), -1)).squeeze(-1)
         loss = (q - y[:, None]).square().mean(-1).sum(-1)

@@ -12,9 +12,9 @@ import xarray as xr
 
 from companion.population import Grid
 from companion.population.runs import Run, choose_device
-from companion.population.settings import check, shape_settings
-from companion.rl.algorithms import named, settings_of
-from companion.rl.environments.adapter import make_world
+from companion.population.settings import at_least_one, check, settings_of, shape_settings
+from companion.rl.algorithms import named
+from companion.rl.environments import make_world
 from companion.rl.loop import Loop
 
 __all__ = ["train"]
@@ -104,10 +104,9 @@ def train(
         has, needs = ("continuous", "discrete") if agents_type.DISCRETE else ("discrete", "continuous")
         raise ValueError(f"environment={environment!r} has {has} actions, and {algorithm!r} needs {needs} ones")
     horizon = world.time_limit if horizon is None else horizon
-    for name, count in {"steps": steps, "evaluation_episodes": evaluation_episodes, "horizon": horizon}.items():
-        _at_least_one(name, count)
+    at_least_one(steps=steps, evaluation_episodes=evaluation_episodes, horizon=horizon)
     every = max(1, steps // 16) if evaluate_every is None else evaluate_every
-    _at_least_one("evaluate_every", every)
+    at_least_one(evaluate_every=every)
     checked = check(settings_type, settings)
     grid = Grid(checked, seeds)
     if np.max(grid.column("learning_starts")) >= steps:
@@ -150,8 +149,11 @@ def train(
             with _threads_for(len(own)):
                 members = grid.seeds[own].tolist()
                 world = make_world(environment, members, where)
-                loop = Loop(agents_type, world, settings_of(grid, own, fixed, where), members, steps, where)
-                play = partial(world.play, loop.agents, loop.agents.settings.gamma, horizon=horizon)
+                values = settings_of(grid, own, fixed, where)
+                actions = world.actions or world.action_size
+                agents = agents_type(values, world.observation_size, actions, members, where)
+                loop = Loop(agents, world, steps)
+                play = partial(world.play, agents, values.gamma, horizon=horizon)
                 collect, learn = loop.programs()
                 for step in run.steps(own, loop):
                     if (step - 1) % loop.noise.length == 0:
@@ -166,7 +168,8 @@ def train(
                         row = {**play(episodes=evaluation_episodes), **loop.read_watched(new)}
                         run.write(own, marks[step], row, step, judge=new > 0)
                 if film and run.taken(own) == steps:
-                    run.results["episode"][own] = play(episodes=1, film=True)["episode"]
+                    film_of = play(episodes=1, film=True)
+                    run.write(own, slice(None), {"episode": film_of["episode"]}, steps, judge=False)
 
     results, facts = run.gathered()
     if film:  # frames after the longest episode hold nothing
@@ -193,10 +196,3 @@ def _threads_for(members: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def _at_least_one(name: str, count: Any) -> None:
-    if isinstance(count, bool) or not isinstance(count, (int, np.integer)):
-        raise TypeError(f"{name}={count!r} must be an integer; it cannot be swept")
-    if count < 1:
-        raise ValueError(f"{name}={count} must be at least 1")

@@ -1,8 +1,10 @@
 """Recordings: full runs kept in the package as data, each with where, when and how it was made."""
 
+import contextlib
 import difflib
 import json
 import os
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -41,10 +43,17 @@ def recordings() -> list[str]:
 def save(run: xr.Dataset, path: Path) -> None:
     """Write ``run`` to ``path`` as netCDF, whole or not at all."""
     attrs = json.dumps(dict(run.attrs), default=_plain)
+    with replacing(path) as partial:
+        run.drop_attrs(deep=False).assign_attrs({_ATTRIBUTES: attrs}).to_netcdf(partial, engine="scipy")
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Where to write what becomes ``path`` once it is whole; after an error ``path`` is as it was."""
     partial = path.with_name(f".{path.name}.tmp")
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        run.drop_attrs(deep=False).assign_attrs({_ATTRIBUTES: attrs}).to_netcdf(partial, engine="scipy")
+        yield partial
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)

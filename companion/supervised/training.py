@@ -18,7 +18,7 @@ from companion.population import MLP, Grid, Streams, flatten
 from companion.population.lasting import put_back, tensors
 from companion.population.networks import flatten_gradients
 from companion.population.runs import Run, choose_device
-from companion.population.settings import check, nearest, setting, shape_settings
+from companion.population.settings import at_least_one, check, nearest, setting, settings_of, shape_settings
 from companion.supervised.data import DATASETS, Split, split
 
 __all__ = ["Classifiers", "Settings", "train", "weight_of_new"]
@@ -75,6 +75,7 @@ class Classifiers:
         self.weights: Float[Tensor, "member parameter"] = flatten(self.online)
         self._judged_weights = flatten(self.judged)
         self.averages: Float[Tensor, "average member parameter"] = self.weights.expand(averages, -1, -1).clone()
+        self._followed = self.weights.expand_as(self.averages)  # kept, so that its pairing with the averages is, too
         self._members = torch.arange(len(seeds), device=device).unsqueeze(1)
 
     def update(
@@ -95,7 +96,7 @@ class Classifiers:
         loss = _loss(logits, self.labels[self._members, batch]).sum()
         gradient = flatten_gradients(torch.autograd.grad(loss, list(self.online.parameters())))
         self.weights.addcmul_(gradient, learning_rate.unsqueeze(1), value=-1)
-        soft_update([self.weights.expand_as(self.averages)], [self.averages], tau)
+        soft_update([self._followed], [self.averages], tau)
 
     @torch.no_grad()
     def evaluate(self) -> tuple[Float[Tensor, "member network"], Float[Tensor, "member network"]]:
@@ -180,10 +181,9 @@ def train(
             f"unknown dataset {dataset!r}: did you mean {nearest(dataset, DATASETS)!r}? "
             f"Known data sets: {', '.join(DATASETS)}."
         )
+    at_least_one(steps=steps)
     every = max(1, steps // 20) if evaluate_every is None else evaluate_every
-    for name, count in {"steps": steps, "evaluate_every": every}.items():
-        if count < 1:
-            raise ValueError(f"{name}={count} must be at least 1")
+    at_least_one(evaluate_every=every)
     checked = check(Settings, settings)
     grid = Grid({name: value for name, value in checked.items() if name not in PER_AVERAGE}, seeds)
     averages = Grid({name: checked[name] for name in PER_AVERAGE})
@@ -215,10 +215,9 @@ def train(
     ) as run:
         for own, fixed in run.groups():
             members = grid.seeds[own].tolist()
-            columns = {name: grid.column(name)[own] for name in ("learning_rate", "anneal", "label_noise")}
-            learning_rate, anneal = (torch.as_tensor(columns[n]).float().to(where) for n in ("learning_rate", "anneal"))
-            data = split(dataset, members, held_out=fixed["held_out"], label_noise=columns["label_noise"])
-            learners = Classifiers(data, members, averages=averages.members, hidden=fixed["hidden"], device=where)
+            s = settings_of(grid, own, fixed, where)
+            data = split(dataset, members, held_out=s.held_out, label_noise=grid.column("label_noise")[own])
+            learners = Classifiers(data, members, averages=averages.members, hidden=s.hidden, device=where)
             streams = Streams(members, "batches")
             block: list[Tensor] = []
             if run.taken(own) == 0:
@@ -226,10 +225,11 @@ def train(
             for step in run.steps(own, learners):
                 row = (step - 1) % BLOCK
                 if row == 0 or not block:  # the latter where a checkpoint left off
-                    streams.position = 2 * fixed["batch_size"] * (step - 1 - row)
-                    batches = streams.integers(data.labels.shape[1], BLOCK, fixed["batch_size"])
+                    streams.position = 2 * s.batch_size * (step - 1 - row)
+                    batches = streams.integers(data.labels.shape[1], BLOCK, s.batch_size)
                     block = list(torch.from_numpy(batches).to(where).unbind(1))
-                learners.update(block[row], learning_rate * (1 - anneal * ((step - 1) / steps)), taus[step - 1])
+                learning_rate = s.learning_rate * (1 - s.anneal * ((step - 1) / steps))
+                learners.update(block[row], learning_rate, taus[step - 1])
                 if step in marks:
                     run.write(own, marks[step], _measured(learners), step)
 

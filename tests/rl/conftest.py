@@ -6,25 +6,29 @@ import pytest
 import torch
 
 from companion.population import Grid
-from companion.population.settings import check, shape_settings
-from companion.rl.algorithms import named, settings_of
-from companion.rl.environments import Environment, TensorWorld, make
+from companion.population.settings import check
+from companion.rl.algorithms import make_agents, named
+from companion.rl.environments import Environment, TensorWorld, World, make
 from companion.rl.loop import Loop
 
 
 @pytest.fixture
 def make_loop() -> Callable[..., Loop]:
-    """``make_loop(environment, algorithm="dqn", seeds=2, steps=100, **settings)``, as `rl.train` would make it."""
+    """``make_loop(world, algorithm="dqn", seeds=2, steps=100, **settings)``, as `rl.train` would make it.
+
+    The world is a name, a tensor program, or a world that is there already, whose seeds it takes.
+    """
 
     def build(
-        environment: str | Environment = "CartPole-v1", *, algorithm="dqn", seeds=1, steps: int = 100, **settings
+        world: str | Environment | World = "CartPole-v1", *, algorithm="dqn", seeds=1, steps: int = 100, **settings
     ) -> Loop:
-        program = make(environment) if isinstance(environment, str) else environment
-        settings_type, agents_type = named(algorithm)
-        grid = Grid(check(settings_type, settings), seeds)
-        ((members, fixed),) = grid.groups(shape_settings(settings_type))
-        device = torch.device("cpu")
-        values, seeds = settings_of(grid, members, fixed, device), grid.seeds.tolist()
-        return Loop(agents_type, TensorWorld(program, seeds, device), values, seeds, steps, device)
+        if isinstance(world, World):
+            seeds = world.seeds
+        else:
+            program = make(world) if isinstance(world, str) else world
+            members = Grid(check(named(algorithm)[0], settings), seeds).seeds.tolist()
+            world = TensorWorld(program, members, torch.device("cpu"))
+        sizes = {"observation_size": world.observation_size, "action_size": world.actions or world.action_size}
+        return Loop(make_agents(algorithm, **sizes, seeds=seeds, **settings), world, steps)
 
     return build

@@ -10,6 +10,7 @@ import torch
 
 from companion.population import Streams
 from companion.population.settings import check, shape_settings
+from companion.rl.loop import Loop
 from companion.rl.replay import Batch
 from tests.rl.reference import parameters
 
@@ -58,6 +59,17 @@ def random_noise(
     drawn = {name: rng.random((members, width)) for name, width in agents.uniform.items()}
     drawn |= {name: rng.standard_normal((members, width)) for name, width in agents.normal.items()}
     return {name: torch.from_numpy(numbers.astype(np.float32)).to(dtype) for name, numbers in drawn.items()}
+
+
+def drive(loop: Loop, begin: int, end: int) -> None:
+    """Take the steps from one to another, as `rl.train` would."""
+    for step in range(begin, end):
+        if step % loop.noise.length == 0:
+            loop.noise.refill()
+        if step < loop.agents.settings.learning_starts:
+            loop.collect()
+        else:
+            loop.step((step - loop.agents.settings.learning_starts) % loop.agents.cycle)
 
 
 def layers(network: Any, member: int) -> Any:

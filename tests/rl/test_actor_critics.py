@@ -7,7 +7,7 @@ import torch
 
 from companion import rl
 from companion.rl.environments import Environment
-from tests.rl.populations import ACTION, CONTINUOUS, OBSERVATION, population, random_batch, random_noise
+from tests.rl.populations import ACTION, CONTINUOUS, OBSERVATION, drive, population, random_batch, random_noise
 from tests.rl.test_train import assert_same
 
 algorithms = pytest.mark.parametrize("algorithm", CONTINUOUS)
@@ -186,13 +186,7 @@ def test_agents_learn_the_best_action_and_its_value_past_the_time_limit(make_loo
         settings |= {"initial_temperature": 1e-3, "learn_temperature": False}  # next to nothing for entropy
     rates = {"actor_learning_rate": 3e-3, "critic_learning_rate": 3e-3}
     loop = make_loop(lever(5), algorithm=algorithm, seeds=3, steps=steps, gamma=gamma, **settings, **rates)
-    for step in range(steps):
-        if step % loop.noise.length == 0:
-            loop.noise.refill()
-        if step < 100:
-            loop.collect()
-        else:
-            loop.step(step % loop.agents.cycle)
+    drive(loop, 0, steps)
     seen = torch.ones(3, 1, 1)
     assert (loop.agents.policy(seen) > 0.95).all()
     # TD3 takes the next action to be smoothed: half of N(0, 0.2²) is cut off at the lever's end, and the other half

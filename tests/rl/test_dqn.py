@@ -6,7 +6,7 @@ import torch
 from companion.rl.environments import Environment
 from companion.rl.replay import Batch
 from tests.rl import reference
-from tests.rl.populations import assert_follows, population, random_batch
+from tests.rl.populations import assert_follows, drive, population, random_batch
 
 MEMBERS, ACTIONS = 6, 2
 
@@ -112,12 +112,10 @@ def test_running_out_of_time_is_not_the_end_of_the_return(make_loop, terminates)
         batch_size=32,
         learning_rate=3e-3,
         epsilon_end=1.0,
+        learning_starts=0,
         error_clip=float("inf"),  # the mean of the targets is asked for, and Huber's loss leans to their median
     )
-    for step in range(3_000):
-        if step % loop.noise.length == 0:
-            loop.noise.refill()
-        loop.step(0)
+    drive(loop, 0, 3_000)
     learnt = loop.agents.values(torch.ones(2, 1, 1))
     # Cut by the clock: every transition is followed by more of the same, and Q = 1/(1 − γ). Terminated, one in `limit`
     # is not: Q = 1 + γ (1 − 1/limit) Q.

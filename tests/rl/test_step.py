@@ -17,11 +17,13 @@ OWN = {
     "td3": {"target_actor": [False, True], "clipped_double_q": [False, True], "policy_delay": 2},
     "sac": {"target_actor": [False, True], "clipped_double_q": [False, True], "learn_temperature": [False, True]},
 }
-HOLDERS = {"Loop", "TensorWorld", "Agents", "Adam", "Replay", "Noise", "SimpleNamespace"}
 
 
 def is_holder(thing: object) -> bool:
-    return isinstance(thing, (nn.Module, SimpleNamespace)) or type(thing).__name__ in HOLDERS
+    """Whether tensors may lie in an object's attributes: the book's own objects, and namespaces."""
+    return isinstance(thing, (nn.Module, SimpleNamespace)) or (
+        type(thing).__module__.startswith("companion.") and hasattr(thing, "__dict__")
+    )
 
 
 def fake(mode: FakeTensorMode, thing):
@@ -36,7 +38,7 @@ def fake(mode: FakeTensorMode, thing):
         return {name: fake(mode, value) for name, value in thing.items()}
     elif is_holder(thing):
         for name, value in vars(thing).items():
-            setattr(thing, name, fake(mode, value))
+            object.__setattr__(thing, name, fake(mode, value))  # some are frozen
     return thing
 
 

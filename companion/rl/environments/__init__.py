@@ -1,7 +1,10 @@
 """Environments written as tensor programs, held against gymnasium's own transition by transition."""
 
-import difflib
+from collections.abc import Sequence
 
+import torch
+
+from companion.population.settings import nearest
 from companion.rl.environments.cartpole import CARTPOLE, draw_cartpole
 from companion.rl.environments.environment import Environment
 from companion.rl.environments.pendulum import PENDULUM, draw_pendulum
@@ -17,6 +20,7 @@ __all__ = [
     "draw_cartpole",
     "draw_pendulum",
     "make",
+    "make_world",
 ]
 
 KNOWN = {environment.name: environment for environment in (CARTPOLE, PENDULUM)}
@@ -29,8 +33,22 @@ def make(name: str) -> Environment:
         ValueError: if there is none, naming the nearest one.
     """
     if name not in KNOWN:
-        (nearest,) = difflib.get_close_matches(str(name), KNOWN, n=1, cutoff=0.0)
         raise ValueError(
-            f"unknown environment {name!r}: did you mean {nearest!r}? Known environments: {', '.join(KNOWN)}."
+            f"unknown environment {name!r}: did you mean {nearest(name, KNOWN)!r}? "
+            f"Known environments: {', '.join(KNOWN)}."
         )
     return KNOWN[name]
+
+
+def make_world(name: str, seeds: Sequence[int], device: torch.device) -> World:
+    """One environment of that name a member: a tensor program where the book has it as one, else gymnasium's.
+
+    Raises:
+        ValueError: there is none of that name, and the nearest is named; or it is one that the adapter cannot take.
+        ImportError: it needs a package that is not installed, and the remedy is named.
+    """
+    if name in KNOWN:
+        return TensorWorld(KNOWN[name], seeds, device)
+    from companion.rl.environments.adapter import GymnasiumWorld  # here, since gymnasium is slow to import
+
+    return GymnasiumWorld(name, seeds, device)

@@ -11,7 +11,6 @@ many cores; and threads wait for Python's lock, although MuJoCo releases it whil
 """
 
 import contextlib
-import difflib
 import importlib.metadata
 import warnings
 import weakref
@@ -27,22 +26,11 @@ from jaxtyping import Bool, Float, Float32, Int64
 from torch import Tensor
 
 from companion.population import Streams
+from companion.population.settings import nearest
 from companion.rl import environments
-from companion.rl.environments.worlds import Player, TensorWorld, Transition, World
+from companion.rl.environments.worlds import Player, Transition
 
-__all__ = ["GymnasiumWorld", "make_world"]
-
-
-def make_world(name: str, seeds: Sequence[int], device: torch.device) -> World:
-    """One environment of that name a member: a tensor program where the book has it as one, else gymnasium's.
-
-    Raises:
-        ValueError: there is none of that name, and the nearest is named; or it is one that the adapter cannot take.
-        ImportError: it needs a package that is not installed, and the remedy is named.
-    """
-    if name in environments.KNOWN:
-        return TensorWorld(environments.KNOWN[name], seeds, device)
-    return GymnasiumWorld(name, seeds, device)
+__all__ = ["GymnasiumWorld"]
 
 
 class GymnasiumWorld:
@@ -91,7 +79,7 @@ class GymnasiumWorld:
         self._closing = weakref.finalize(self, _close, self._environments)
         self._training = self._made("training", autoreset_mode)
         self.simulator = f"gymnasium {gymnasium.__version__}"
-        if "mujoco" in str(gymnasium.registry[name].entry_point):
+        if _is_mujoco(name):
             self.simulator += f", mujoco {importlib.metadata.version('mujoco')}"
 
         sight, reach = self._training.single_observation_space, self._training.single_action_space
@@ -158,12 +146,13 @@ class GymnasiumWorld:
         playing = np.ones(len(member), dtype=bool)
         total, discounted = np.zeros(seeds.shape), np.zeros(seeds.shape)
         starts = np.zeros((*seeds.shape, self.observation_size), dtype=np.float32)
-        frames = np.full((len(member), self.time_limit + 1, self.observation_size), np.nan, dtype=np.float32)
 
         stage = self._made("evaluation", AutoresetMode.DISABLED, max_episode_steps=-1)  # the limit is counted here
         observation, _ = stage.reset(seed=seeds[:, 0].tolist())
         starts[:, 0] = observation
-        frames[:, 0] = observation
+        if film:
+            frames = np.full((len(member), self.time_limit + 1, self.observation_size), np.nan, dtype=np.float32)
+            frames[:, 0] = observation
         while playing.any():
             given = _rows(agents.policy(self._tensor(observation)[:, None]).squeeze(1))
             observation, reward, terminated, truncated, _ = stage.step(self._sent(given))
@@ -274,9 +263,9 @@ def _time_limit(name: str) -> int:
     """Steps after which an episode is cut, as registered."""
     known = gymnasium.registry
     if name not in known:
-        (nearest,) = difflib.get_close_matches(str(name), {*known, *environments.KNOWN}, n=1, cutoff=0.0)
+        near = nearest(name, {*known, *environments.KNOWN})
         raise ValueError(
-            f"unknown environment {name!r}: did you mean {nearest!r}? Known environments: "
+            f"unknown environment {name!r}: did you mean {near!r}? Known environments: "
             f"{', '.join(environments.KNOWN)}, and all in gymnasium.registry."
         )
     limit = known[name].max_episode_steps

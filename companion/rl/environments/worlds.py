@@ -49,6 +49,10 @@ class World(Protocol):
     Continuous actions are in [-1, 1], in units of the largest action that the environment takes.
     """
 
+    seeds: Sequence[int]
+    """One integer a member."""
+    device: torch.device
+    """Where actions come from, and what is seen goes."""
     observation_size: int
     action_size: int
     """Numbers in an action; 1 where actions are discrete."""
