@@ -12,7 +12,7 @@ import pkgutil
 import textwrap
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import date
 from pathlib import Path
 from types import FunctionType
@@ -55,6 +55,26 @@ def matches(got: Any, want: Any, hint: str, *, rtol: float = 1e-6, atol: float =
         raise Hint(f"The shape is {numbers.shape}, and {wanted.shape} is expected. {hint}")
     if not np.allclose(numbers, wanted, rtol=rtol, atol=atol):
         raise Hint(hint)
+
+
+def expect_settings(answer: Any, settings: type, *, batch: int) -> None:
+    """Raise a ``Hint`` unless it is a dict of these settings, one value each, of networks and batches that are quick.
+
+    Args:
+        answer: what was handed in.
+        settings: the algorithm's dataclass of settings.
+        batch: the largest batch allowed.
+    """
+    expect(isinstance(answer, dict), f"Hand in a dict of settings; this is a {type(answer).__name__}.")
+    known = [field.name for field in fields(settings)]
+    for name, value in answer.items():
+        expect(
+            name in known,
+            f"`{name}` is no setting of {settings.__name__}. It has {', '.join(known)}; steps and seeds are ours.",
+        )
+        expect(not isinstance(value, list), f"`{name}` is a list: give one value, the sweep is for finding it.")
+    quick = sum(answer.get("hidden", (64, 64))) <= 256 and answer.get("batch_size", 64) <= batch
+    expect(quick, f"Keep to 256 hidden units in all and batches of {batch}, so that it stays quick.")
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from scipy.optimize import brentq
 from scipy.stats import binom
 from torch import Tensor, nn
 
-from companion.exercises.core import Exercise, Hint, expect, matches
+from companion.exercises.core import Exercise, Hint, expect, expect_settings, matches
 from companion.population import MLP
 
 # --- ddpg-label -------------------------------------------------------------------------------------------------------
@@ -462,13 +462,7 @@ def _are_settings(answer: Any) -> None:
     """These are settings of DDPG, one value each."""
     from companion.rl.ddpg import DDPG
 
-    expect(isinstance(answer, dict), f"Hand in a dict of settings; this is a {type(answer).__name__}.")
-    known = list(DDPG.__dataclass_fields__)
-    for name, value in answer.items():
-        expect(name in known, f"`{name}` is no setting of DDPG. It has {', '.join(known)}; steps and seeds are ours.")
-        expect(not isinstance(value, list), f"`{name}` is a list: give one value, the sweep is for finding it.")
-    units, batch = sum(answer.get("hidden", (64, 64))), answer.get("batch_size", 64)
-    expect(units <= 256 and batch <= 256, "Keep to 256 hidden units in all and batches of 256, so that it stays quick.")
+    expect_settings(answer, DDPG, batch=256)
 
 
 def _swings_up(answer: Any) -> None:

@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from scipy.optimize import brentq
 from torch import Tensor, nn
 
-from companion.exercises.core import Exercise, Hint, expect, matches
+from companion.exercises.core import Exercise, Hint, expect, expect_settings, matches
 from companion.population import MLP
 
 # --- dqn-horizon ------------------------------------------------------------------------------------------------------
@@ -511,13 +511,7 @@ def _are_settings(answer: Any) -> None:
     """These are settings of DQN, one value each."""
     from companion.rl.dqn import DQN
 
-    expect(isinstance(answer, dict), f"Hand in a dict of settings; this is a {type(answer).__name__}.")
-    known = list(DQN.__dataclass_fields__)
-    for name, value in answer.items():
-        expect(name in known, f"`{name}` is no setting of DQN. It has {', '.join(known)}; steps and seeds are ours.")
-        expect(not isinstance(value, list), f"`{name}` is a list: give one value, the sweep is for finding it.")
-    units, batch = sum(answer.get("hidden", (64, 64))), answer.get("batch_size", 64)
-    expect(units <= 256 and batch <= 128, "Keep to 256 hidden units in all and batches of 128, so that it stays quick.")
+    expect_settings(answer, DQN, batch=128)
 
 
 def _learns(answer: Any) -> None:
