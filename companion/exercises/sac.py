@@ -14,10 +14,18 @@ import torch
 from jaxtyping import Float
 from scipy.integrate import quad
 from scipy.optimize import brentq
+from scipy.special import entr, softmax
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from companion.exercises.core import Exercise, Hint, expect, matches
+from companion.exercises.core import Exercise, expect, matches
+
+
+def _returned(got: Any) -> Any:
+    """What an answer returned, or a hint that it returned nothing."""
+    expect(got is not None, "It returned None. Is a `return` missing?")
+    return got
+
 
 # --- sac-soft-value ---------------------------------------------------------------------------------------------------
 
@@ -30,9 +38,7 @@ def soft_value(q: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
 
 def _two(answer: Any, q: Tensor, temperature: float) -> tuple[Any, Any]:
     """Both answers, or a hint that there must be two."""
-    got = answer(q, temperature)
-    if got is None:
-        raise Hint("It returned None. Is a `return` missing?")
+    got = _returned(answer(q, temperature))
     expect(
         isinstance(got, tuple) and len(got) == 2,
         "Return two tensors: the values, and the policies that reach them.",
@@ -124,9 +130,7 @@ def _integrates_to_one(answer: Any) -> None:
     def density(a: float, mean: float, sd: float) -> float:
         u = torch.atanh(torch.tensor([[a]], dtype=torch.float64))
         one = torch.ones_like(u)
-        got = answer(u, mean * one, math.log(sd) * one)
-        if got is None:
-            raise Hint("It returned None. Is a `return` missing?")
+        got = _returned(answer(u, mean * one, math.log(sd) * one))
         return float(torch.as_tensor(got).exp().flatten()[0])
 
     for mean, sd in ((0.0, 0.5), (0.7, 0.3)):
@@ -228,7 +232,7 @@ def _label_pays_for_entropy(answer: Any) -> None:
         )
         expect(
             not torch.allclose(got, reward + 0.9 * next_q.amin(1)),
-            "This label does not know the temperature: the entropy of later steps would not count. See (7.8).",
+            "This label does not know the temperature: the entropy of later steps would not count. See (7.9).",
         )
         expect(
             not torch.allclose(got, reward + 0.9 * next_q.amin(1) - temperature[:, None] * log_probability),
@@ -257,7 +261,7 @@ LABEL = Exercise(
     title="A label that likes surprise",
     difficulty="medium",
     minutes=15,
-    task="Write `soft_label(reward, terminated, next_q, next_log_prob, gamma, temperature)`, equation (7.8), for a "
+    task="Write `soft_label(reward, terminated, next_q, next_log_prob, gamma, temperature)`, equation (7.9), for a "
     "population: `next_q` is `(member, 2, batch)`, from the target critics at the action drawn in s′; `temperature` is "
     "`(member,)`; the rest `(member, batch)`.",
     expects="a function of (reward, terminated, next_q, next_log_prob, gamma, temperature) that returns a "
@@ -272,20 +276,16 @@ LABEL = Exercise(
 
 
 def temperature_for(q: Float[np.ndarray, "action"], entropy: float) -> float:
-    """The temperature at which the Boltzmann policy over `q` has this entropy."""
+    """The temperature at which the Boltzmann policy over `q` has this entropy; `entr(p)` is −p log p."""
 
     def excess(log_temperature: float) -> float:
-        z = (q - q.max()) / math.exp(log_temperature)
-        p = np.exp(z) / np.exp(z).sum()
-        return float(-(p * np.log(p + 1e-300)).sum() - entropy)
+        return float(entr(softmax(q / math.exp(log_temperature))).sum() - entropy)
 
     return math.exp(brentq(excess, -20, 20))
 
 
 def _entropy_at(q: Float[np.ndarray, "action"], temperature: float) -> float:
-    z = (q - q.max()) / temperature
-    p = np.exp(z) / np.exp(z).sum()
-    return float(-(p * np.log(np.maximum(p, 1e-300))).sum())
+    return float(entr(softmax(q / temperature)).sum())
 
 
 _VALUES = (np.array([1.0, 0.8, 0.5, 0.0]), np.array([0.0, -1.0]), np.array([5.0, 4.9, -3.0, 1.0, 2.0]))
@@ -296,17 +296,14 @@ def _reaches_the_entropy(answer: Any) -> None:
     for q in _VALUES:
         for share in (0.3, 0.6, 0.95):
             wanted = share * math.log(len(q))
-            got = answer(q, wanted)
-            if got is None:
-                raise Hint("It returned None. Is a `return` missing?")
-            temperature = float(got)
+            temperature = float(_returned(answer(q, wanted)))
             expect(temperature > 0, f"For q = {q.tolist()} it gave {temperature:g}; a temperature is positive.")
             entropy = _entropy_at(q, temperature)
             expect(
                 abs(entropy - wanted) < 1e-3,
                 f"For q = {q.tolist()} and an entropy of {wanted:.3f} it gave α = {temperature:.4g}, at which the "
                 f"Boltzmann policy has entropy {entropy:.3f}. Entropy rises with temperature: search there, best on "
-                "log α, or follow (7.10) downhill until it rests.",
+                "log α, or follow (7.8) downhill until it rests.",
             )
 
 
@@ -342,7 +339,7 @@ TEMPERATURE = Exercise(
     "NumPy array) has that entropy, to a thousandth of a nat. It lies between 0 and log n.",
     expects="a function of (q, entropy) that returns a positive number",
     solution=temperature_for,
-    why="It is the least point of the dual (7.10), $\\alpha \\log \\sum_a e^{q/\\alpha} - \\alpha \\bar H$, whose "
+    why="It is the least point of the dual (7.8), $\\alpha \\log \\sum_a e^{q/\\alpha} - \\alpha \\bar H$, whose "
     "slope is entropy minus $\\bar H$. SAC takes one small step of this search after every update, while "
     "$Q$ moves under it. That the answer scales with the reward is why a fixed temperature has to be tuned anew for "
     "every task.",
@@ -554,9 +551,7 @@ def _compare(answer: Any, which: int, parameters: str, hint: str, of_slope: str)
     """One of the three losses, and its slope with respect to the weights that it is for."""
     ours, theirs = _population(), _population()
     batch, noise = _experience()
-    got = answer(theirs, batch, noise, 0.9, -1.0)
-    if got is None:
-        raise Hint("It returned None. Is a `return` missing?")
+    got = _returned(answer(theirs, batch, noise, 0.9, -1.0))
     expect(isinstance(got, tuple) and len(got) == 3, "Return three losses: of the critics, the actor, the temperature.")
     want = losses(ours, batch, noise, 0.9, -1.0)
     matches(got[which], want[which].detach(), hint)
@@ -577,7 +572,7 @@ def _critics_are_right(answer: Any) -> None:
         answer,
         0,
         "critic",
-        "The critics' loss is off. It was right in the listing: compare yours with (7.8), piece by piece.",
+        "The critics' loss is off. It was right in the listing: compare yours with (7.9), piece by piece.",
         "The critics' loss has the right value and the wrong slope: the label is a constant.",
     )
 
@@ -672,9 +667,7 @@ def _discrete(temperature: float | None = None) -> dict[str, Any]:
 
 
 def _both(answer: Any, given: dict[str, Any]) -> tuple[Tensor, Tensor]:
-    got = answer(**given)
-    if got is None:
-        raise Hint("It returned None. Is a `return` missing?")
+    got = _returned(answer(**given))
     expect(isinstance(got, tuple) and len(got) == 2, "Return two losses: of the critics and of the actor.")
     return got
 
@@ -713,8 +706,8 @@ def _discrete_actor(answer: Any) -> None:
     matches(
         _both(answer, given)[1],
         discrete_losses(**given)[1].detach(),
-        "The actor's loss is (7.9) with the expectation over actions written out: Σ π (α log π − min Q), the mean over "
-        "the batch and the sum over members.",
+        "The actor's loss is (7.10) with the expectation over actions written out: Σ π (α log π − min Q), the mean "
+        "over the batch and the sum over members.",
     )
 
 
