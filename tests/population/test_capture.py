@@ -10,10 +10,7 @@ from torch import Tensor
 from companion.averaging import soft_update
 from companion.population import MLP, Adam, flatten
 from companion.population.capture import Captured
-
-needs_cuda = pytest.mark.skipif(
-    not torch.cuda.is_available(), reason="records a CUDA graph, and there is no CUDA device"
-)
+from tests.helpers import needs_cuda
 
 
 class Program:

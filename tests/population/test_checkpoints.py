@@ -13,6 +13,7 @@ import torch
 import companion
 from companion.population import checkpoints
 from companion.population.checkpoints import Checkpoint, load, save
+from tests.helpers import child_environment
 
 ARGUMENTS = {"algorithm": "td3", "tau": [1.0, 0.1], "hidden": (64, 64), "period": 1, "steps": 100, "error_clip": np.inf}
 
@@ -264,7 +265,6 @@ while kills < 20 or before < 20:  # later and later, so that a slow disk comes t
     assert (state["numbers"] == state["count"]).all()
     before = state["count"]
 """
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": "1"}
     words = [sys.executable, "-c", script, str(path)]
-    ended = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
+    ended = subprocess.run(words, env=child_environment(), capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr

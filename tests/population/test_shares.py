@@ -1,6 +1,5 @@
 """Members over processes: shares that make up the whole, and results that every process gets."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,8 +9,7 @@ import pytest
 import torch
 
 from companion.population import runs, shares
-
-ROOT = Path(__file__).parents[2]
+from tests.helpers import child_environment
 
 
 def torchrun(script: Path, *words: str, processes: int = 2) -> "subprocess.CompletedProcess[str]":
@@ -20,9 +18,13 @@ def torchrun(script: Path, *words: str, processes: int = 2) -> "subprocess.Compl
     They write straight to one pipe: what must stay together is one ``sys.stdout.write``, where ``print`` makes two.
     """
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     return subprocess.run(
-        [*command, str(script), *words], env=environment, capture_output=True, text=True, timeout=300, check=False
+        [*command, str(script), *words],
+        env=child_environment(),
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
     )
 
 

@@ -16,6 +16,15 @@ from tests.rl.reference import parameters
 
 OBSERVATION, ACTION, BATCH = 3, 2, 16
 CONTINUOUS = ("ddpg", "td3", "sac")
+SMALL = {
+    "progress": False,
+    "steps": 60,
+    "learning_starts": 20,
+    "batch_size": 8,
+    "hidden": (16,),
+    "evaluation_episodes": 2,
+}
+"""Arguments of `rl.train` for a run of a moment."""
 _float32_uniform = Streams.uniform
 
 

@@ -1,32 +1,21 @@
 """Training that survives: killed, interrupted, diverged or split over processes, a run keeps what it has."""
 
-import os
 import re
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 import xarray as xr
 
 from companion import rl
 from companion.rl.loop import Loop
+from tests.helpers import child_environment, needs_cuda
 from tests.population.test_shares import torchrun
+from tests.rl.populations import SMALL as SMALLEST
 
-ROOT = Path(__file__).parents[2]
-SMALL = {
-    "progress": False,
-    "steps": 60,
-    "learning_starts": 20,
-    "batch_size": 8,
-    "hidden": (16,),
-    "evaluation_episodes": 2,
-    "evaluate_every": 15,
-    "seeds": 2,
-}
+SMALL = {**SMALLEST, "evaluate_every": 15, "seeds": 2}
 
 
 def train(algorithm="dqn", environment="CartPole-v1", **settings) -> xr.Dataset:
@@ -125,9 +114,8 @@ def test_killed_at_random_moments_a_run_ends_with_the_same_bits(algorithm, envir
     The checkpoint is written after every step, so many of the moments lie within a writing.
     """
     path = tmp_path / "run.pt"
-    environ = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     words = [sys.executable, "-c", KILLED, str(path), algorithm, environment]
-    ended = subprocess.run(words, env=environ, capture_output=True, text=True, check=False)
+    ended = subprocess.run(words, env=child_environment(), capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr
     assert int(ended.stdout) == 8
     with np.load(f"{path}.whole.npz") as whole, np.load(f"{path}.resumed.npz") as resumed:
@@ -310,11 +298,6 @@ for path in sys.argv[1:]:
         with xr.open_dataset(tmp_path / f"run.pt.{rank}.nc", engine="scipy") as both:
             xr.testing.assert_equal(one, both.load())
             assert both.attrs["diverged"] == one.attrs["diverged"]
-
-
-needs_cuda = pytest.mark.skipif(
-    not torch.cuda.is_available(), reason="trains in CUDA graphs, and there is no CUDA device"
-)
 
 
 @needs_cuda

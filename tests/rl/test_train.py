@@ -8,15 +8,7 @@ import torch
 import xarray as xr
 
 from companion import rl
-
-SMALL = {
-    "progress": False,
-    "steps": 60,
-    "learning_starts": 20,
-    "batch_size": 8,
-    "hidden": (16,),
-    "evaluation_episodes": 2,
-}
+from tests.rl.populations import SMALL
 
 
 def train(**settings) -> xr.Dataset:
