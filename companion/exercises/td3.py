@@ -4,13 +4,17 @@ The exercises of the chapter that takes TD3 apart. Tensors lead with a member ax
 ``(member, batch)`` for what is one number a transition, ``(member, copies, batch)`` for the values of twin critics.
 """
 
+import inspect
 import math
+from collections.abc import Iterable
+from copy import deepcopy
 from types import SimpleNamespace
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from companion.averaging import soft_update
 from companion.exercises.core import Exercise, Hint, expect, matches
 from companion.population import MLP
 
@@ -340,54 +344,108 @@ RULER = Exercise(
 
 # --- td3-suspect ------------------------------------------------------------------------------------------------------
 
-SUSPECT_LINE = 4
-"""The line of the chapter's listing that is wrong."""
+
+def suspect(seeds: list[int], batches: Iterable[Any], tau: float = 0.05, gamma: float = 0.99) -> tuple[MLP, MLP]:
+    def q(critic: MLP, observation: Tensor, action: Tensor) -> Tensor:  # (member, copies, batch)
+        pair = torch.cat((observation, action), -1).repeat_interleave(2, dim=0)
+        return critic(pair).view(len(seeds), 2, -1)
+
+    actor = MLP((3, 64, 64, 1), seeds, purpose="actor")  # one a member
+    twins = MLP((3 + 1, 64, 64, 1), [seed for seed in seeds for _ in range(2)], purpose="critic")  # two
+    target_actor, target_twins = deepcopy(actor), deepcopy(twins)
+    actor_optimizer = torch.optim.Adam(actor.parameters(), lr=1e-3)
+    twins_optimizer = torch.optim.Adam(twins.parameters(), lr=1e-3)
+
+    for k, batch in enumerate(batches, 1):
+        with torch.no_grad():
+            noise = (0.2 * torch.randn_like(batch.action)).clamp(-0.5, 0.5)
+            next_action = (target_actor(batch.next_observation).tanh() + noise).clamp(-1, 1)
+            value = q(target_twins, batch.next_observation, next_action).amin(dim=1)
+            y = batch.reward + gamma * value
+
+        loss = (q(twins, batch.observation, batch.action) - y[:, None]).square().mean(-1).sum()
+        twins_optimizer.zero_grad()
+        loss.backward()
+        twins_optimizer.step()
+
+        if k % 2 == 0:
+            gain = q(twins, batch.observation, actor(batch.observation).tanh())[:, 0].mean(-1).sum()
+            actor_optimizer.zero_grad()
+            (-gain).backward()
+            actor_optimizer.step()
+
+        soft_update(twins, target_twins, tau)
+        soft_update(actor, target_actor, tau)
+    return actor, twins
+
+
+LISTING = inspect.getsource(suspect).rstrip()
+"""The suspect's source, as the reader sees it."""
+
+_INNOCENT = {
+    "def suspect": "That line only names what comes in.",
+    "def q": "That line only names what comes in, and what shape comes out.",
+    "pair = ": "Each member's batch twice, once for each of its two networks, side by side: as the twins lie.",
+    "return critic(pair)": "Two networks a member, side by side along the first axis: the view is right.",
+    "actor = ": "The actor of every member starts from weights of its own seed.",
+    "target_actor, target_twins": "Slow copies start as exact copies.",
+    "actor_optimizer = ": "The paper's learning rate.",
+    "twins_optimizer = ": "One optimizer for both critics: Adam treats every weight by itself.",
+    "for k, batch": "Updates are counted from 1, as everywhere in the book.",
+    "with torch.no_grad": "A label is a constant; that line says so, and rightly.",
+    "noise = ": "The noise is scaled, then clipped to ±0.5, as in the paper.",
+    "next_action = ": "The smoothed action is brought back to [−1, 1].",
+    "value = ": "The smaller of the two, over the axis of the copies. Ask what it is the smaller *of*.",
+    "y = ": "Pendulum never terminates, so nothing is masked.",
+    "loss = ": "Both critics are fitted to one label, and each loss is a mean over the batch.",
+    "twins_optimizer.zero_grad": "Cleared right before `backward`, whoever left what there.",
+    "loss.backward": "The slope of the loss in the twins' weights; the label has none.",
+    "twins_optimizer.step": "One step down the loss.",
+    "if k % 2": "The actor waits for every second update.",
+    "gain = ": "The paper's actor climbs the first critic only.",
+    "actor_optimizer.zero_grad": "Cleared right before `backward`.",
+    "(-gain)": "It leaves gradients in the twins as well, but those are cleared before they are used.",
+    "actor_optimizer.step": "One step up the gain.",
+    "soft_update(twins": "The paper moves the copies where it moves the actor; ours move at every update, by choice.",
+    "soft_update(actor": "The paper moves the copies where it moves the actor; ours move at every update, by choice.",
+    "return actor, twins": "That line only hands out what was trained.",
+}
 
 
 @torch.no_grad()
 def plant(critic: MLP, target_critic: MLP, members: slice) -> None:
-    """Do to these members' twin critics what the wrong line does; the chapter calls it without saying what it is."""
+    """Make these members' twins alike, as the wrong line does; the chapter calls it without saying what it is."""
     for network in (critic, target_critic):
         for weights in network.parameters():
             twins = weights.unflatten(0, (-1, 2))[members]
             twins[:, 1] = twins[:, 0]
 
 
-_ALIBIS = {
-    1: "Line 1 is in order: the actor of every member starts from weights of its own seed.",
-    2: "Line 2 makes one critic for each member, and TD3 needs two; but making the second is another line's business.",
-    3: "Line 3 is in order: it only collects the critic's weights.",
-    5: "Line 5 is in order: slow copies start as exact copies.",
-    6: "Line 6 is in order: the noise is scaled, then clipped to ±0.5, as in the paper.",
-    7: "Line 7 is in order: the smoothed action is brought back to [−1, 1].",
-    8: "Line 8 is in order: the smaller of the two, over the axis of the copies. Ask what it is the smaller *of*.",
-    9: "Line 9 is in order: Pendulum never terminates, so nothing is masked.",
-    10: "Line 10 is in order: both critics are fitted to one label, and each loss is a mean over the batch.",
-    11: "Line 11 is in order: the actor waits for every second update.",
-    12: "Line 12 is in order: the paper's actor climbs the first critic only.",
-    13: "Line 13 is in order: the paper moves the copies where line 11 lets it, ours move at every update, by choice.",
-}
-
-
-def suspect() -> int:
-    return SUSPECT_LINE
+def guilty_line() -> int:
+    return 1 + next(number for number, line in enumerate(LISTING.splitlines()) if line.strip().startswith("twins = "))
 
 
 def _names_a_line(answer: Any) -> None:
-    """It is a line of the listing."""
+    """It is the number of a line that does something."""
+    lines = LISTING.splitlines()
     expect(
-        isinstance(answer, int) and not isinstance(answer, bool) and 1 <= answer <= 13,
-        f"Hand in the number of a line, 1 to 13; this is {answer!r}.",
+        isinstance(answer, int) and not isinstance(answer, bool),
+        f"Hand in the line's number, such as 1; this is {answer!r}.",
     )
+    expect(1 <= answer <= len(lines), f"The listing has {len(lines)} lines, and there is no line {answer}.")
+    expect(lines[answer - 1].strip(), f"Line {answer} is empty.")
 
 
 def _is_the_line(answer: Any) -> None:
     """It is the one that turns TD3 into something else."""
-    if answer != SUSPECT_LINE:
-        raise Hint(
-            f"{_ALIBIS[answer]} The second column of the figure is the clue: this agent overestimates as if nothing "
-            "were clipped. When does the smaller of two numbers take nothing away?"
-        )
+    line = LISTING.splitlines()[answer - 1].strip()
+    for start, alibi in _INNOCENT.items():
+        if line.startswith(start):
+            raise Hint(
+                f"Line {answer}, `{line}`, is in order. {alibi} The second column of the figure is the clue: these "
+                "agents overestimate as if nothing were clipped. When does the smaller of two numbers take nothing "
+                "away?"
+            )
 
 
 SUSPECT = Exercise(
@@ -395,13 +453,14 @@ SUSPECT = Exercise(
     title="Find the line",
     difficulty="medium",
     minutes=15,
-    task="The agents in the figure were trained by the listing above. They swing up, their loss falls, and one line is "
-    "wrong. Hand in its number.",
+    task="The agents in the figure were trained with the mistake of one line of the numbered listing. They swing up, "
+    "and their loss falls. Hand in the line's number.",
     expects="the number of a line, such as 1",
-    solution=suspect,
-    why="The line copies each first critic into the second. Twins that start alike, see the same batches and are "
-    "fitted to the same labels stay alike for ever: the minimum of the two is the first, and the clipped double Q is a "
-    "plain one. Nothing in the return gives it away. The mean distance $|Q_1 - Q_2|$ does: it is exactly 0.",
+    solution=guilty_line,
+    why="The line makes two critics for each member, and gives both the member's seed, on which first weights depend: "
+    "they start alike. Twins that start alike, see the same batches and are fitted to the same labels stay alike for "
+    "ever: the minimum of the two is the first, and the clipped double Q is a plain one. Nothing in the return gives "
+    "it away. The mean distance $|Q_1 - Q_2|$ does: it is exactly 0. `copies=2` draws different weights for each.",
     checks=[_names_a_line, _is_the_line],
     value=True,
 )

@@ -1,6 +1,7 @@
 """The exercises on TD3 and overestimation."""
 
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -139,16 +140,53 @@ def test_ruler():
 
 
 def test_suspect():
+    lines = td3.LISTING.splitlines()
+    guilty = td3.guilty_line()
+
+    def number(start):
+        return 1 + next(i for i, line in enumerate(lines) if line.strip().startswith(start))
+
     proves(
         "td3-suspect",
         wrong={
-            "no number": ("line 4", "number of a line"),
-            "no such line": (14, "number of a line"),
-            **{f"line {line}": (line, alibi[:20]) for line, alibi in td3._ALIBIS.items()},
+            "the smaller of two": (number("value ="), "Ask what it is"),
+            "the mask": (number("y ="), "never terminates"),
+            "the first critic": (number("gain ="), "climbs the first"),
+            "an empty line": (number("actor =") - 1, "is empty"),
+            "beyond the end": (len(lines) + 1, "there is no line"),
+            "a word": ("twins", "line's number"),
         },
     )
-    assert sorted([*td3._ALIBIS, td3.SUSPECT_LINE]) == list(range(1, 14))
-    assert "smaller of two numbers" in core.check("td3-suspect", 1).hint
+    for at, line in enumerate(lines, 1):
+        if line.strip() and at != guilty:
+            assert "smaller of two numbers" in core.check("td3-suspect", at).hint, f"line {at} has no hint: {line}"
+
+
+def test_the_suspect_has_one_critic_twice():
+    """Its twins are equal for ever, and two seeds in place of one in the guilty line keep them apart."""
+    source = td3.LISTING.splitlines()
+    guilty = td3.guilty_line() - 1
+    assert "seed for seed in seeds for _ in range(2)" in source[guilty]
+    source[guilty] = source[guilty].replace("seed for seed", "2 * seed + _ for seed")
+    repaired = dict(vars(td3))
+    exec("\n".join(source), repaired)
+
+    distances = []
+    for train in (td3.suspect, repaired["suspect"]):
+        draw = torch.Generator().manual_seed(0)
+
+        def normal(*shape, draw=draw):
+            return torch.randn(3, 16, *shape, generator=draw)
+
+        batches = [
+            SimpleNamespace(observation=normal(3), action=normal(1).tanh(), reward=normal(), next_observation=normal(3))
+            for _ in range(6)
+        ]
+        _, twins = train([0, 1, 2], batches)
+        first, second = twins(normal(4).repeat_interleave(2, dim=0)).view(3, 2, -1).unbind(1)
+        distances.append((first - second).abs().amax(1))
+    assert (distances[0] == 0).all()
+    assert (distances[1] > 1e-3).all()
 
 
 def test_honest():
@@ -179,7 +217,7 @@ def test_settings_that_are_not_honest(monkeypatch, goal, honest, hint):
 
 
 def test_planted_line():
-    """What is planted is what the listing's line does, in the chosen members and in no other."""
+    """What is planted are equal twins, as the listing's line makes them, in the chosen members and in no other."""
     critic, target = (MLP((4, 16, 1), [0, 1, 2], copies=2, purpose="critic") for _ in range(2))
     before = [weights.clone() for weights in critic.parameters()]
     td3.plant(critic, target, slice(-1, None))
