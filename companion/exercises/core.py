@@ -77,6 +77,15 @@ def expect_settings(answer: Any, settings: type, *, batch: int) -> None:
     expect(quick, f"Keep to 256 hidden units in all and batches of {batch}, so that it stays quick.")
 
 
+def expect_line(answer: Any, listing: str) -> None:
+    """Raise a ``Hint`` unless it is the number, from 1, of a line of a listing that is not empty."""
+    lines = listing.splitlines()
+    a_number = isinstance(answer, int) and not isinstance(answer, bool)
+    expect(a_number, f"Hand in the line's number, such as 5; this is {answer!r}.")
+    expect(1 <= answer <= len(lines), f"The listing has {len(lines)} lines, and there is no line {answer}.")
+    expect(lines[answer - 1].strip(), f"Line {answer} is empty.")
+
+
 @dataclass(frozen=True)
 class Exercise:
     """One exercise, its solution and what an answer is checked for.

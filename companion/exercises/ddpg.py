@@ -16,7 +16,7 @@ from scipy.optimize import brentq
 from scipy.stats import binom
 from torch import Tensor, nn
 
-from companion.exercises.core import Exercise, Hint, expect, expect_settings, matches
+from companion.exercises.core import Exercise, Hint, expect, expect_line, expect_settings, matches
 from companion.population import MLP
 
 # --- ddpg-label -------------------------------------------------------------------------------------------------------
@@ -334,13 +334,7 @@ def guilty_line() -> int:
 
 def _is_a_line(answer: Any) -> None:
     """It is the number of a line that does something."""
-    lines = LISTING.splitlines()
-    expect(
-        isinstance(answer, int) and not isinstance(answer, bool),
-        f"Hand in the line's number, such as 5; this is {answer!r}.",
-    )
-    expect(1 <= answer <= len(lines), f"The listing has {len(lines)} lines, and there is no line {answer}.")
-    expect(lines[answer - 1].strip(), f"Line {answer} is empty.")
+    expect_line(answer, LISTING)
 
 
 def _is_guilty(answer: Any) -> None:
@@ -417,8 +411,8 @@ def _agrees_with_the_recursion(answer: Any) -> None:
         weight = _weight_ahead(steps, updates, got)
         expect(
             abs(weight - 0.5) < 1e-3,
-            f"For {steps} steps ahead in {updates} updates you say τ = {got:.4g}. Run through (5.5), it gives that "
-            f"reward a weight of {weight:.3f}, not 0.5. `scipy.stats.binom.sf(n, k, tau)` is P(more than n of k).",
+            f"For {steps} steps ahead in {updates} updates you say τ = {got:.4g}. Run through the recursion before "
+            f"(5.6), it gives that reward a weight of {weight:.3f}, not 0.5. `scipy.stats.binom.sf(n, k, tau)` is P(more than n of k).",
         )
 
 

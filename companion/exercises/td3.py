@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from companion.averaging import soft_update
-from companion.exercises.core import Exercise, Hint, expect, matches
+from companion.exercises.core import Exercise, Hint, expect, expect_line, expect_settings, matches
 from companion.population import MLP
 
 # --- td3-minimum ------------------------------------------------------------------------------------------------------
@@ -427,13 +427,7 @@ def guilty_line() -> int:
 
 def _names_a_line(answer: Any) -> None:
     """It is the number of a line that does something."""
-    lines = LISTING.splitlines()
-    expect(
-        isinstance(answer, int) and not isinstance(answer, bool),
-        f"Hand in the line's number, such as 1; this is {answer!r}.",
-    )
-    expect(1 <= answer <= len(lines), f"The listing has {len(lines)} lines, and there is no line {answer}.")
-    expect(lines[answer - 1].strip(), f"Line {answer} is empty.")
+    expect_line(answer, LISTING)
 
 
 def _is_the_line(answer: Any) -> None:
@@ -481,16 +475,10 @@ def _are_settings(answer: Any) -> None:
     """These are settings of TD3, one value each."""
     from companion.rl.td3 import TD3
 
-    expect(isinstance(answer, dict), f"Hand in a dict of settings; this is a {type(answer).__name__}.")
-    known = list(TD3.__dataclass_fields__)
-    for name, value in answer.items():
-        expect(name in known, f"`{name}` is no setting of TD3. It has {', '.join(known)}; steps and seeds are ours.")
-        expect(not isinstance(value, list), f"`{name}` is a list: give one value, the sweep is for finding it.")
+    expect_settings(answer, TD3, batch=128)
     expect(
         answer.get("gamma", 0.99) == 0.99, "By (6.4) a smaller γ makes every bias small. It is another task: keep 0.99."
     )
-    units, batch = sum(answer.get("hidden", (64, 64))), answer.get("batch_size", 64)
-    expect(units <= 256 and batch <= 128, "Keep to 256 hidden units in all and batches of 128, so that it stays quick.")
 
 
 def _swings_up_and_knows_it(answer: Any) -> None:
