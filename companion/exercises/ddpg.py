@@ -399,9 +399,8 @@ def _about_a_step_in_one_over_tau(answer: Any) -> None:
         got = float(answer(steps, updates))
         expect(
             abs(got * updates - steps) < 1.0,
-            f"For {steps} steps ahead in {updates} updates you say τ = {got:.4g}. Run through the recursion before "
-            f"(5.6), it gives that reward a weight of {weight:.3f}, not 0.5. `scipy.stats.binom.sf(n, k, tau)` is "
-            "P(more than n of k).",
+            f"For {steps} steps ahead in {updates:,} updates you say τ = {got:.3g}, so that τ · k = {got * updates:.1f}"
+            f". The front of (5.6) advances by τ steps an update: τ · k must be near {steps}.",
         )
 
 
@@ -412,7 +411,9 @@ def _agrees_with_the_recursion(answer: Any) -> None:
         weight = _weight_ahead(steps, updates, got)
         expect(
             abs(weight - 0.5) < 1e-3,
-            f"For {steps} steps ahead in {updates} updates you say τ = {got:.4g}. Run through the recursion before ",
+            f"For {steps} steps ahead in {updates} updates you say τ = {got:.4g}. Run through the recursion before "
+            f"(5.6), it gives that reward a weight of {weight:.3f}, not 0.5. `scipy.stats.binom.sf(n, k, tau)` is "
+            "P(more than n of k).",
         )
 
 
