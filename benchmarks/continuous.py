@@ -163,27 +163,35 @@ def compare(algorithm: str, limit: float, shrink: int) -> str:
     both = sum(answer["rate"] for answer in in_processes("sb3", *runs, threads=1))
     row("Stable-Baselines3, two processes side by side", both)
 
-    split = 0.0
+    jobs = {
+        agents: {
+            "algorithm": algorithm,
+            "agents": agents,
+            "steps": max(steps // shrink, 2 * STARTS),
+            "width": 64,
+            "batch": 64,
+            "device": "cpu",
+        }
+        for agents, steps in POPULATIONS.items()
+    }
     rates: dict[int, float] = {}
     memories: dict[int, float] = {}
-    for agents, steps in POPULATIONS.items():
-        steps = max(steps // shrink, 2 * STARTS)
-        job = {"algorithm": algorithm, "agents": agents, "steps": steps, "width": 64, "batch": 64, "device": "cpu"}
+    for agents, job in jobs.items():
         (answer,) = in_processes("population", job)
         rates[agents], memories[agents] = answer["rate"], answer["memory"]
         each = f"{(memories[agents] - memories[1]) / (agents - 1) / 2**20:.2f} MiB" if agents > 1 else ""
         name = f"companion, {agents} agent{'s' * (agents > 1)}"
         row(name, rates[agents], f"{memories[agents] / 2**20:,.0f} MiB", each)
-        if agents == 64:
-            (answer,) = in_processes("population", job, threads=1, shares=2)
-            split = answer["rate"]
-            row("companion, 64 agents in two processes side by side", split)
-    each, before = ((memories[many] - memories[few]) / (many - few) / 2**20 for many, few in ((256, 64), (64, 16)))
+    (answer,) = in_processes("population", jobs[64], threads=1, shares=2)
+    split = answer["rate"]
+    row("companion, 64 agents in two processes side by side", split)
+
+    to_256, to_64 = ((memories[many] - memories[few]) / (many - few) / 2**20 for many, few in ((256, 64), (64, 16)))
     return (
         f"{algorithm.upper()}: 64 agents in two processes are {split / both:.1f} times the two processes of "
         f"Stable-Baselines3 (the figure to reach: {MANY_GOAL}), and in one process of two threads "
         f"{rates[64] / both:.1f} times; one agent is {rates[1] / alone['rate']:.2f} times the one process alone (the "
-        f"figure to reach: {ONE_GOAL}); a further agent takes {before:.2f} MiB from 16 to 64, and {each:.2f} to 256."
+        f"figure to reach: {ONE_GOAL}); a further agent takes {to_64:.2f} MiB from 16 to 64, and {to_256:.2f} to 256."
     )
 
 
