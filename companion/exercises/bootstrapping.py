@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from companion.exercises.core import Exercise, Hint, expect, matches
+from companion.exercises.core import Exercise, Hint, expect, matches, returned
 from companion.rl import linear
 
 _RNG_SEED = 7
@@ -17,9 +17,7 @@ def td_matrices(features: np.ndarray, transitions: np.ndarray, weights: np.ndarr
 
 
 def _pair(answer: Any, *arguments: np.ndarray) -> tuple[Any, Any]:
-    got = answer(*arguments)
-    if got is None:
-        raise Hint("It returned None. Is a `return` missing?")
+    got = returned(answer(*arguments))
     expect(isinstance(got, tuple) and len(got) == 2, "Return the two matrices as a pair: `return C, K`.")
     return got
 

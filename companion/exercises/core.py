@@ -39,15 +39,19 @@ def expect(condition: object, hint: str) -> None:
         raise Hint(hint)
 
 
+def returned(got: Any) -> Any:
+    """What an answer returned, or a ``Hint`` if that is nothing."""
+    expect(got is not None, "It returned None. Is a `return` missing?")
+    return got
+
+
 def matches(got: Any, want: Any, hint: str, *, rtol: float = 1e-6, atol: float = 1e-9) -> None:
     """Raise a ``Hint`` unless ``got`` equals ``want`` to within the tolerances.
 
     A missing ``return``, a value that is no number and a wrong shape have hints of their own; a wrong value gives
     ``hint``. NumPy arrays, torch tensors and plain numbers all do.
     """
-    if got is None:
-        raise Hint("It returned None. Is a `return` missing?")
-    numbers, wanted = _numbers(got), _numbers(want)
+    numbers, wanted = _numbers(returned(got)), _numbers(want)
     if numbers is None:
         raise Hint(f"It returned {_brief(got)}, a {type(got).__name__}, where numbers are expected.")
     assert wanted is not None

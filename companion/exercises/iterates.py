@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from companion.exercises.core import Exercise, Hint, expect, matches
+from companion.exercises.core import Exercise, Hint, expect, matches, returned
 
 _RNG_SEED = 7
 
@@ -134,9 +134,7 @@ def _one_a_run(answer: Any) -> None:
     """It returns one estimate a run, and leaves the flips alone."""
     flips = _flips()[0][:200, :6]
     before = flips.copy()
-    got = answer(flips, 0.5)
-    if got is None:
-        raise Hint("It returned None. Is a `return` missing?")
+    got = returned(answer(flips, 0.5))
     expect(
         np.shape(got) == (6,), f"For flips of shape (200, 6) the answer should have shape (6,), not {np.shape(got)}."
     )

@@ -18,14 +18,7 @@ from scipy.special import entr, softmax
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from companion.exercises.core import Exercise, expect, matches
-
-
-def _returned(got: Any) -> Any:
-    """What an answer returned, or a hint that it returned nothing."""
-    expect(got is not None, "It returned None. Is a `return` missing?")
-    return got
-
+from companion.exercises.core import Exercise, expect, matches, returned
 
 # --- sac-soft-value ---------------------------------------------------------------------------------------------------
 
@@ -38,7 +31,7 @@ def soft_value(q: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
 
 def _two(answer: Any, q: Tensor, temperature: float) -> tuple[Any, Any]:
     """Both answers, or a hint that there must be two."""
-    got = _returned(answer(q, temperature))
+    got = returned(answer(q, temperature))
     expect(
         isinstance(got, tuple) and len(got) == 2,
         "Return two tensors: the values, and the policies that reach them.",
@@ -130,7 +123,7 @@ def _integrates_to_one(answer: Any) -> None:
     def density(a: float, mean: float, sd: float) -> float:
         u = torch.atanh(torch.tensor([[a]], dtype=torch.float64))
         one = torch.ones_like(u)
-        got = _returned(answer(u, mean * one, math.log(sd) * one))
+        got = returned(answer(u, mean * one, math.log(sd) * one))
         return float(torch.as_tensor(got).exp().flatten()[0])
 
     for mean, sd in ((0.0, 0.5), (0.7, 0.3)):
@@ -296,7 +289,7 @@ def _reaches_the_entropy(answer: Any) -> None:
     for q in _VALUES:
         for share in (0.3, 0.6, 0.95):
             wanted = share * math.log(len(q))
-            temperature = float(_returned(answer(q, wanted)))
+            temperature = float(returned(answer(q, wanted)))
             expect(temperature > 0, f"For q = {q.tolist()} it gave {temperature:g}; a temperature is positive.")
             entropy = _entropy_at(q, temperature)
             expect(
@@ -551,7 +544,7 @@ def _compare(answer: Any, which: int, parameters: str, hint: str, of_slope: str)
     """One of the three losses, and its slope with respect to the weights that it is for."""
     ours, theirs = _population(), _population()
     batch, noise = _experience()
-    got = _returned(answer(theirs, batch, noise, 0.9, -1.0))
+    got = returned(answer(theirs, batch, noise, 0.9, -1.0))
     expect(isinstance(got, tuple) and len(got) == 3, "Return three losses: of the critics, the actor, the temperature.")
     want = losses(ours, batch, noise, 0.9, -1.0)
     matches(got[which], want[which].detach(), hint)
@@ -667,7 +660,7 @@ def _discrete(temperature: float | None = None) -> dict[str, Any]:
 
 
 def _both(answer: Any, given: dict[str, Any]) -> tuple[Tensor, Tensor]:
-    got = _returned(answer(**given))
+    got = returned(answer(**given))
     expect(isinstance(got, tuple) and len(got) == 2, "Return two losses: of the critics and of the actor.")
     return got
 
