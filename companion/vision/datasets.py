@@ -1,0 +1,42 @@
+"""What a data set of pictures is."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Int64, UInt8
+from torch import Tensor
+
+__all__ = ["Dataset", "Pictures"]
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Pictures and what each of them shows. They are kept as bytes: 50,000 of CIFAR-10's take 154 MB on a device."""
+
+    images: UInt8[Tensor, "picture 3 height width"]
+    """Red, green and blue, 0 to 255."""
+    labels: Int64[Tensor, " picture"]
+    """Classes, as indices of :attr:`Dataset.classes`. No training step of this part looks at them."""
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def to(self, device: str | torch.device) -> "Pictures":
+        """The same on another device."""
+        return Pictures(self.images.to(device), self.labels.to(device))
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Pictures to train on, and others to be judged on."""
+
+    name: str
+    """How a result on it is labelled, such as ``"CIFAR-10 (JPEG q75)"``."""
+    train: Pictures
+    test: Pictures
+    classes: tuple[str, ...]
+    """What a label means."""
+
+    def to(self, device: str | torch.device) -> "Dataset":
+        """The same on another device."""
+        return Dataset(self.name, self.train.to(device), self.test.to(device), self.classes)
