@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import numbers
 from collections.abc import Callable, Mapping
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from jaxtyping import Float
@@ -16,20 +16,22 @@ from companion.averaging.pairing import Buffers, low_precision, unwrapped
 from companion.averaging.schedules import Schedule
 from companion.averaging.updates import checked_tau, hard_update, soft_update
 
+Mode = Literal["eval", "train"]
+
 
 class TargetNetwork(nn.Module):
     """A frozen copy of a network that follows it slowly: call `update` after each step of the optimizer.
 
-    The copy starts out equal to the online network, takes no gradients and stays in eval mode, also when a module that
-    holds it is put into train mode. Calling the target network runs the copy, which is ``module``.
+    The copy starts out equal to the online network, takes no gradients and stays in eval mode (or the ``mode`` asked
+    for), whatever the mode of a module that holds it. Calling the target network runs the copy, which is ``module``.
 
     In bf16 and fp16 the small steps of an average are lost to rounding. For a network with such tensors there is
     besides the copy an ``average``, the same module in fp32: the average is taken there, and the copy is it, rounded.
     Casting the target network leaves the average in fp32. Without low precision ``average`` is None.
 
     ``state_dict`` holds the copy, the average and ``count``, and with it the position in a schedule, so that k updates,
-    saving, loading and m updates give bit for bit what k + m updates give. ``tau``, ``every`` and ``buffers`` are
-    settings, not state: build the target network with them again before loading.
+    saving, loading and m updates give bit for bit what k + m updates give. ``tau``, ``every``, ``buffers`` and ``mode``
+    are settings, not state: build the target network with them again before loading.
 
     The clock is a Python number. Inside a captured CUDA graph it would not tick: capture `soft_update` there.
 
@@ -40,6 +42,8 @@ class TargetNetwork(nn.Module):
         every: The target moves at updates ``every``, ``2·every``, …, counted in calls of `update`. ``tau`` is the
             weight of one such move: ``1 − (1 − tau)**every`` looks back as far as ``tau`` at every update does.
         buffers: What becomes of floating-point buffers: ``"copy"``, ``"average"`` or ``"keep"``, as in `soft_update`.
+        mode: ``"eval"``, or ``"train"`` for a copy whose BatchNorm takes the statistics of each batch, and keeps
+            running ones of its own where ``buffers="keep"``: the momentum encoders of MoCo and BYOL.
         factory: Builds the copy, as in ``factory=lambda: Critic(17, 6)``, for a network that cannot be deep-copied. It
             is then set to the online network's values.
 
@@ -61,6 +65,7 @@ class TargetNetwork(nn.Module):
     tau: float | Tensor | Schedule
     every: int
     buffer_rule: Buffers
+    mode: Mode
     count: int
 
     def __init__(
@@ -70,6 +75,7 @@ class TargetNetwork(nn.Module):
         tau: Number | Float[Tensor, ""] | Float[Tensor, " member"] | Schedule = 0.005,
         every: int = 1,
         buffers: Buffers = "copy",
+        mode: Mode = "eval",
         factory: Callable[[], nn.Module] | None = None,
     ) -> None:
         super().__init__()
@@ -80,7 +86,9 @@ class TargetNetwork(nn.Module):
             raise ValueError(f"every = {every} is not a period; pass 1 update or more")
         if buffers not in get_args(Buffers):
             raise ValueError(f'buffers = {buffers!r} is not known; use "copy", "average" or "keep"')
-        self.every, self.buffer_rule, self.count = int(every), buffers, 0
+        if mode not in get_args(Mode):
+            raise ValueError(f'mode = {mode!r} is not known; use "eval" or "train"')
+        self.every, self.buffer_rule, self.mode, self.count = int(every), buffers, mode, 0
         weight = tau if callable(tau) else checked_tau(tau)
         if isinstance(weight, Tensor):
             self.register_buffer("tau", weight.detach().clone(), persistent=False)
@@ -94,7 +102,7 @@ class TargetNetwork(nn.Module):
         if any(low_precision(tensor.dtype) for tensor in averaged):
             self.average = copy.deepcopy(self.module)._apply(lambda tensor: _at_least_fp32(tensor, tensor))
         self.requires_grad_(False)
-        self.eval()
+        self.train()
 
     def update(self, online: nn.Module) -> None:
         """Count one update, and at every ``every``-th move the copy towards ``online`` by ``tau``.
@@ -133,8 +141,8 @@ class TargetNetwork(nn.Module):
         return self.module(*args, **kwargs)
 
     def train(self, mode: bool = True) -> TargetNetwork:
-        """Stay in eval mode, whatever the mode of the module that holds this one."""
-        return super().train(False)
+        """Stay in the mode that was asked for, whatever the mode of the module that holds this one."""
+        return super().train(self.mode == "train")
 
     def requires_grad_(self, requires_grad: bool = True) -> TargetNetwork:
         """Stay frozen."""

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 import companion
-from companion.population.shares import rank_and_world
+from companion.population.shares import from_first, rank_and_world
 
 __all__ = ["Checkpoint", "check_path", "load", "save"]
 
@@ -136,30 +136,39 @@ class Checkpoint:
     """The checkpoint of one run: where it is, of which arguments, and how often it is written.
 
     Of several processes that ``torchrun`` started each has its own: ``run.pt`` becomes ``run.rank-0-of-2.pt``, and so
-    on, so that a run split otherwise begins anew.
+    on, so that a run split otherwise begins anew. Where they train together there is one, which the first writes and
+    all go on from.
 
     Args:
         path: where; None is a run without a checkpoint, which is never due, and is neither loaded nor saved.
         arguments: of the run, see :func:`save`.
         every: seconds from one to the next; 0 is one after every step. Where writing takes long it is done less often,
             so that it costs a twentieth of the time at most.
+        together: whether all processes have the same state.
 
     Raises:
         ValueError: a negative interval.
     """
 
     def __init__(
-        self, path: str | os.PathLike[str] | None, arguments: Mapping[str, Any], every: int | float = 60.0
+        self,
+        path: str | os.PathLike[str] | None,
+        arguments: Mapping[str, Any],
+        every: int | float = 60.0,
+        *,
+        together: bool = False,
     ) -> None:
         if not every >= 0:
             raise ValueError(f"checkpoint_every={every!r} must be at least 0, in seconds")
         self.arguments = arguments
         self.every = every
+        self.together = together
         self.path = None
-        if path is not None:
-            rank, world = rank_and_world()
+        rank, world = rank_and_world()
+        if path is not None and (rank == 0 or not together):
             path = Path(path)
-            self.path = path if world == 1 else path.with_name(f"{path.stem}.rank-{rank}-of-{world}{path.suffix}")
+            alone = world == 1 or together
+            self.path = path if alone else path.with_name(f"{path.stem}.rank-{rank}-of-{world}{path.suffix}")
         self._next = time.monotonic() + every
 
     @property
@@ -169,7 +178,8 @@ class Checkpoint:
 
     def load(self, device: str | torch.device | None = None) -> Any | None:
         """The state to go on from, or None; see :func:`load`."""
-        return None if self.path is None else load(self.path, self.arguments, device)
+        state = None if self.path is None else load(self.path, self.arguments, device)
+        return from_first(state) if self.together else state
 
     def save(self, state: Any) -> None:
         """Write it; see :func:`save`."""

@@ -84,6 +84,11 @@ class Grid:
             indices = [i for i, (row, _) in enumerate(self._rows) if all(row[n] == v for n, v in chosen.items())]
             yield np.array(indices), {name: chosen.get(name, self.settings[name]) for name in names}
 
+    def one_by_one(self) -> Iterator[tuple[np.ndarray, dict[str, Any]]]:
+        """Every member by itself: its index, alone in an array, and its value of every setting."""
+        for member, (row, _) in enumerate(self._rows):
+            yield np.array([member]), {**self.settings, **row}
+
     def dataset(
         self,
         variables: Mapping[str, tuple[Sequence[str], np.ndarray]],

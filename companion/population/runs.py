@@ -20,7 +20,7 @@ from tqdm import tqdm
 import companion
 from companion.population.checkpoints import Checkpoint
 from companion.population.grid import Grid
-from companion.population.shares import gather, local_device, share
+from companion.population.shares import agreed, gather, local_device, share
 
 __all__ = ["Program", "Run", "Stop", "choose_device", "device_name", "interruptible", "progress_bar", "provenance"]
 
@@ -140,8 +140,9 @@ class Run:
                         run.write(own, step // 100 - 1, {"return": ...}, step)
         results, facts = run.gathered()
 
-    Members that agree on the settings ``apart`` are a group, whose members train together, one group after another. Of
-    several processes each has a share of every group. The steps come to an end early when Ctrl-C is pressed or the
+    Members that agree on the settings ``apart`` are a group, whose members train together, one group after another; or
+    every member is a group of its own. Of several processes each has a share of the members, unless they all train
+    each member together. The steps come to an end early when Ctrl-C is pressed or the
     time is up; then, and at the checkpoint's interval, and when a group is done, a checkpoint is written.
 
     Args:
@@ -150,7 +151,8 @@ class Run:
         shapes: of the results, name to the shape of a member's own. They are float32, NaN until they are written.
         steps: of each member.
         device: where it runs.
-        apart: settings whose values are trained one after another.
+        apart: settings whose values are trained one after another; None if every member is.
+        together: whether all processes that ``torchrun`` started train every member together.
         arguments: what the results depend on, for the checkpoint.
         checkpoint: its file, or None.
         checkpoint_every: seconds from one to the next.
@@ -169,7 +171,8 @@ class Run:
         steps: int,
         device: torch.device,
         *,
-        apart: Sequence[str] = (),
+        apart: Sequence[str] | None = (),
+        together: bool = False,
         arguments: Mapping[str, Any],
         checkpoint: str | os.PathLike[str] | None = None,
         checkpoint_every: int | float = 60.0,
@@ -187,12 +190,19 @@ class Run:
         """Steps that each member has behind it."""
         self.diverged = np.zeros(grid.members, np.int64)
         """The step at which that was found of each member, else 0."""
-        self._groups = [(share(members), fixed) for members, fixed in grid.groups(apart)]
-        self._groups = [(own, fixed) for own, fixed in self._groups if len(own)]
+        self.together = together
+        groups = list(grid.one_by_one() if apart is None else grid.groups(apart))
+        if not together and apart is None:
+            groups = [groups[i] for i in share(np.arange(len(groups)))]
+        elif not together:
+            groups = [(share(members), fixed) for members, fixed in groups]
+        self._groups = [(own, fixed) for own, fixed in groups if len(own)]
         self._began = time.perf_counter()
         self._made: dict[str, Any] = {}
         self._left: Any = None  # by the program that a checkpoint interrupted
-        self._checkpoint = Checkpoint(checkpoint, {**arguments, "device": device_name(device)}, checkpoint_every)
+        self._checkpoint = Checkpoint(
+            checkpoint, {**arguments, "device": device_name(device)}, checkpoint_every, together=together
+        )
         if state := self._checkpoint.load(device):
             for name, array in self._arrays.items():
                 array[:] = state["arrays"][name].cpu().numpy()
@@ -223,7 +233,7 @@ class Run:
             yield own, fixed
             if self.taken(own) == self.total:
                 self._checkpoint.save(self._state())
-            if self._stop.asked:  # only now: every call takes a step at least
+            if self._asked:  # only now: every call takes a step at least
                 break
 
     def steps(self, own: Int[np.ndarray, " own"], program: Program) -> Iterator[int]:
@@ -236,7 +246,7 @@ class Run:
             yield step
             self.trained[own] = step
             self._bar.update()
-            stop = self._stop.asked  # looked at once: it may become true at any time
+            stop = self._asked  # looked at once: it may become true at any time
             if step < self.total and (stop or self._checkpoint.due):
                 self._checkpoint.save(self._state(program))
             if stop:
@@ -278,8 +288,10 @@ class Run:
         was found; and, if the run did not come to its end, ``interrupted``: where, and ``trained``: what share of all
         steps was taken.
         """
-        own = np.concatenate([own for own, _ in self._groups]) if self._groups else np.zeros(0, np.int64)
-        results = gather({name: array[own] for name, array in self._arrays.items()}, own, self.grid.members)
+        results = self._arrays
+        if not self.together:
+            own = np.concatenate([own for own, _ in self._groups]) if self._groups else np.zeros(0, np.int64)
+            results = gather({name: array[own] for name, array in results.items()}, own, self.grid.members)
         trained, diverged = results.pop("trained"), results.pop("diverged")
         facts = self._made or provenance(self.device, self._began)
         if diverged.any():
@@ -290,6 +302,11 @@ class Run:
             where = f"at step {most}" if least == most else f"between steps {least} and {most}"
             facts |= {"interrupted": f"{where} of {self.total}", "trained": float(trained.mean() / self.total)}
         return results, facts
+
+    @property
+    def _asked(self) -> bool:
+        """Whether to stop; where processes train together they stop together."""
+        return agreed(self._stop.asked) if self.together else self._stop.asked
 
     @property
     def _arrays(self) -> dict[str, np.ndarray]:

@@ -3,7 +3,7 @@
 import dataclasses
 import difflib
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,6 +19,7 @@ _KINDS: dict[type, tuple[tuple[type, ...], str]] = {
     int: ((int, np.integer), "an integer"),
     float: ((int, float, np.integer, np.floating), "a number"),
     tuple: ((int, np.integer), "a tuple of integers, such as (64, 64)"),
+    str: ((str,), "a name"),
 }
 
 
@@ -29,6 +30,7 @@ def setting(
     most: int | float = math.inf,
     shapes: bool = False,
     finite: bool = True,
+    among: Collection[str] = (),
 ) -> Any:
     """A dataclass field with its range.
 
@@ -39,8 +41,9 @@ def setting(
         shapes: the value decides the shape of a tensor or of the loop, so that members that differ in it cannot train
             in one batched program: where such a setting is swept, its values are trained one after another.
         finite: whether infinity is refused.
+        among: of a setting that is a name, the names there are.
     """
-    metadata = {"least": least, "most": most, "shapes": shapes, "finite": finite}
+    metadata = {"least": least, "most": most, "shapes": shapes, "finite": finite, "among": among}
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -107,6 +110,11 @@ def _one(field: "dataclasses.Field[Any]", value: Any) -> Any:
         wrong = not isinstance(entry, kinds) or (isinstance(entry, bool) and expected is not bool)
         if wrong or (expected is tuple and entries is not value):
             raise TypeError(f"{field.name}={value!r} must be {wanted}")
+        if expected is str:
+            if entry not in field.metadata["among"]:
+                names = " or ".join(map(repr, field.metadata["among"]))
+                raise ValueError(f"{field.name}={value!r} is unknown; it must be {names}")
+            continue
         least, most = field.metadata["least"], field.metadata["most"]
         if not least <= entry <= most or (field.metadata["finite"] and not math.isfinite(entry)):
             remedy = f"at least {least:g}" if most == math.inf else f"between {least:g} and {most:g}"

@@ -17,13 +17,14 @@ import atexit
 import datetime
 import os
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Int
 from torch import distributed
 
-__all__ = ["gather", "local_device", "rank_and_world", "share"]
+__all__ = ["agreed", "from_first", "gather", "local_device", "rank_and_world", "share"]
 
 PATIENCE = datetime.timedelta(hours=2)
 """How long a process waits for the others when results are gathered."""
@@ -82,6 +83,24 @@ def gather(local: Mapping[str, np.ndarray], indices: Int[np.ndarray, " own"], me
                 whole[name] = np.empty((members, *array.shape[1:]), array.dtype)
             whole[name][mine] = array
     return whole
+
+
+def agreed(wish: bool) -> bool:
+    """Whether any process wishes it. All of them must ask, and all get the same answer."""
+    if rank_and_world()[1] == 1:
+        return wish
+    wishes = torch.tensor(int(wish))
+    distributed.all_reduce(wishes)
+    return bool(wishes)
+
+
+def from_first(value: Any) -> Any:
+    """What process 0 has, in every process. All of them must call it."""
+    if rank_and_world()[1] == 1:
+        return value
+    values = [value]
+    distributed.broadcast_object_list(values)
+    return values[0]
 
 
 def local_device(kind: str) -> torch.device:

@@ -19,6 +19,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 from tqdm import tqdm
 
+from companion.vision.augmentation import Augmentation
 from companion.vision.datasets import Dataset, Pictures
 
 __all__ = ["cifar10"]
@@ -88,7 +89,7 @@ def _dataset(place: Path, content: Callable[[str], bytes]) -> Dataset:
                 )
         return Pictures(torch.from_numpy(images).flatten(0, 1), torch.from_numpy(labels).flatten())
 
-    return Dataset("CIFAR-10", pictures(_TRAIN), pictures(_TEST), classes)
+    return Dataset("CIFAR-10", pictures(_TRAIN), pictures(_TEST), classes, Augmentation())
 
 
 def _content(path: Path) -> bytes:

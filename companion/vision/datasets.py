@@ -6,6 +6,8 @@ import torch
 from jaxtyping import Int64, UInt8
 from torch import Tensor
 
+from companion.vision.augmentation import Augmentation
+
 __all__ = ["Dataset", "Pictures"]
 
 
@@ -36,7 +38,9 @@ class Dataset:
     test: Pictures
     classes: tuple[str, ...]
     """What a label means."""
+    augmentation: Augmentation
+    """How a picture may change and still show the same."""
 
     def to(self, device: str | torch.device) -> "Dataset":
         """The same on another device."""
-        return Dataset(self.name, self.train.to(device), self.test.to(device), self.classes)
+        return Dataset(self.name, self.train.to(device), self.test.to(device), self.classes, self.augmentation)

@@ -1,0 +1,130 @@
+"""MoCo: tell a picture's other view from a queue of earlier keys, all of which a slow copy has made.
+
+Source: He et al. 2020, "Momentum Contrast for Unsupervised Visual Representation Learning" (arXiv:1911.05722),
+equations 1 and 2, Algorithm 1; Chen et al. 2020, "Improved Baselines with Momentum Contrastive Learning"
+(arXiv:2003.04297), for the projector, the temperature and the augmentation. Departures: Adam or SGD, and a warm-up.
+"""
+
+from copy import deepcopy
+from dataclasses import dataclass
+from types import SimpleNamespace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.functional import cross_entropy, normalize
+
+from companion.averaging import TargetNetwork
+from companion.population.settings import setting
+from companion.vision.encoders import ENCODERS
+from companion.vision.momentum import MomentumLearner, unit
+from companion.vision.parallel import everyone, mine
+from companion.vision.views import Pair, Views
+
+__all__ = ["Learner", "MoCo", "loss"]
+
+
+@dataclass(frozen=True)
+class MoCo:
+    """Settings of MoCo. The defaults are for the small encoder and a run of some hundred steps."""
+
+    tau: float = setting(0.05, least=0, most=1)
+    """Weight of the online network in the slow copy; the paper's m is 1 − tau, and best at 0.999."""
+    queue_size: int = setting(1024, least=1)
+    """Keys that a query is told from; the paper's is 65,536. A queue longer than an epoch holds keys of the picture."""
+    temperature: float = setting(0.2, least=0.001)
+    """What cosines are divided by; 0.07 in the first paper, 0.2 in the second."""
+    parts: int = setting(1, least=1)
+    """Parts of a batch that are batch-normalised by themselves, as on so many GPUs; the paper's is 8."""
+    shuffle: bool = setting(True)
+    """Whether keys are in other parts than their queries ("Shuffling BN", section 3.3)."""
+    learning_rate: float = setting(2e-3, least=0)
+    """Of the optimizer, at its largest."""
+    warmup: int = setting(50, least=0)
+    """Steps over which the learning rate rises to that; from there it falls to 0 along half a cosine."""
+    optimizer: str = setting("adam", among=("adam", "sgd"))
+    """``"adam"``, with decoupled weight decay, or ``"sgd"`` with momentum 0.9."""
+    weight_decay: float = setting(0.0, least=0)
+    """Share of the weights lost in a step, relative to the learning rate."""
+    batch_size: int = setting(128, least=2)
+    """Pictures in a step."""
+    encoder: str = setting("small", among=tuple(ENCODERS))
+    """``"small"``, or ``"resnet18"`` in its form for CIFAR-10."""
+    hidden: int = setting(128, least=1)
+    """Units of the projector's hidden layer; the second paper's is 2,048."""
+    embedding: int = setting(64, least=1)
+    """Length of a key; the papers' is 128."""
+
+
+class Learner(MomentumLearner):
+    """A network of queries, its slow copy for keys, and the queue of keys, a ring that begins as noise.
+
+    Args:
+        settings: of :class:`MoCo`.
+        updates: steps of the whole run; not used.
+    """
+
+    queue: Tensor
+    pushed: Tensor
+
+    def __init__(self, settings: SimpleNamespace, updates: int) -> None:
+        super().__init__(settings, settings.tau, parts=settings.parts, normalized=False)
+        noise = torch.randn(settings.queue_size, settings.embedding)
+        self.register_buffer("queue", normalize(noise, dim=1))  # (key, embedding)
+        self.register_buffer("pushed", torch.zeros((), dtype=torch.int64))  # keys so far
+        self._new: Tensor = self.queue[:0]
+
+    def forward(self, views: Pair) -> Float[Tensor, ""]:
+        """Equation 1. The batch's own keys are no negatives: they join the queue in :meth:`follow`."""
+        self._new = self.keys(views)
+        return loss(unit(self.online(views.first)), mine(self._new), self.queue, self.settings.temperature)
+
+    def keys(self, views: Pair) -> Float[Tensor, "batch embedding"]:
+        """What the slow copy says of the whole batch's second views, in the order of the first."""
+        return _keys(self.target, views)
+
+    def follow(self) -> None:
+        """Move the slow copy, and put the batch's keys in the place of the oldest."""
+        super().follow()
+        new = self._new[-len(self.queue) :]
+        place = self.pushed + len(self._new) - len(new)
+        self.queue[(place + torch.arange(len(new), device=new.device)) % len(self.queue)] = new.to(self.queue.dtype)
+        self.pushed += len(self._new)
+
+    @torch.no_grad()
+    def drift(self, views: Views, step: int) -> Float[Tensor, " age"]:
+        """How far the keys of the queue are from what the slow copy would say of the same views now, by age.
+
+        Entry a − 1 is the mean of 1 − cos over the batch that was pushed a steps ago, for the batches that the queue
+        still holds whole.
+
+        Args:
+            views: the batches of the run.
+            step: the last one that was taken.
+        """
+        target = deepcopy(self.target)  # a forward pass changes its running statistics
+        batch = views.batch_size
+        drifts = []
+        for age in range(min(step, len(self.queue) // batch)):
+            then = (self.pushed - (age + 1) * batch + torch.arange(batch, device=self.queue.device)) % len(self.queue)
+            drifts.append(1 - (_keys(target, views(step - age)) * self.queue[then]).sum(1).mean())
+        return torch.stack(drifts)
+
+
+@torch.no_grad()
+def _keys(target: TargetNetwork, views: Pair) -> Float[Tensor, "batch embedding"]:
+    return everyone(unit(target(views.second)))[views.order.argsort()]
+
+
+def loss(
+    query: Float[Tensor, "batch embedding"],
+    key: Float[Tensor, "batch embedding"],
+    queue: Float[Tensor, "negative embedding"],
+    temperature: float,
+) -> Float[Tensor, ""]:
+    """InfoNCE, equation 1 of He et al. 2020: the cross-entropy of telling its own key from the queue's.
+
+    All rows have length 1.
+    """
+    logits = torch.cat([(query * key).sum(1, keepdim=True), query @ queue.T], 1) / temperature
+    return cross_entropy(logits, torch.zeros(len(query), dtype=torch.int64, device=query.device))

@@ -1,0 +1,68 @@
+"""What MoCo and BYOL share: an online network, and its slow copy that says what it should have said."""
+
+import abc
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from companion.averaging import TargetNetwork
+from companion.averaging.schedules import Schedule
+from companion.vision.encoders import head, make_encoder
+from companion.vision.views import Pair
+
+__all__ = ["MomentumLearner"]
+
+
+class MomentumLearner(nn.Module, abc.ABC):
+    """An encoder and its projector, the *online* network, and the slow copy of both, the *target* network.
+
+    The copy's batch normalisation works as the online network's: it takes the statistics of each batch. Its running
+    statistics are those of its own batches, neither copied nor averaged, as in the authors' code of both papers; they
+    are not used in training, and features are read from the online encoder.
+
+    Called with two views of a batch it returns the loss. After the optimizer's step follows :meth:`follow`.
+
+    Args:
+        settings: the algorithm's own.
+        tau: of the slow copy.
+        parts: of a batch that are normalised by themselves.
+        normalized: whether the projector's hidden layer is batch-normalised.
+    """
+
+    def __init__(self, settings: SimpleNamespace, tau: float | Schedule, *, parts: int = 1, normalized: bool) -> None:
+        super().__init__()
+        self.settings = settings
+        encoder = make_encoder(settings.encoder, parts)
+        projector = head((encoder.width, settings.hidden, settings.embedding), parts=parts, normalized=normalized)
+        self.online = nn.Sequential(encoder, projector)
+        self.target = TargetNetwork(self.online, tau=tau, buffers="keep", mode="train")
+
+    @property
+    def encoder(self) -> nn.Module:
+        """The online encoder, what all this is for."""
+        return self.online[0]
+
+    @abc.abstractmethod
+    def forward(self, views: Pair) -> Float[Tensor, ""]:
+        """The loss of a batch: its mean over the pictures (of this process, where a batch is split)."""
+
+    def follow(self) -> None:
+        """Move the slow copy; once after each step of the optimizer."""
+        self.target.update(self.online)
+
+    def embed(self, images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch embedding"]:
+        """What the online network says of pictures in [0, 1], scaled to length 1."""
+        return normalize(self.online(images), dim=1)
+
+    def parameter_groups(self) -> Iterator[dict[str, Any]]:
+        """What the optimizer changes; ``factor`` is to the learning rate."""
+        yield {"params": list(self.online.parameters()), "factor": 1.0}
+
+
+def unit(rows: Float[Tensor, "batch embedding"]) -> Float[Tensor, "batch embedding"]:
+    """Each row scaled to length 1, in float32 or better."""
+    return normalize(rows.float() if rows.dtype.itemsize < 4 else rows, dim=1)

@@ -1,0 +1,380 @@
+"""The training loop of self-supervision, and what is measured on the way."""
+
+import hashlib
+import os
+from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+from torch import Tensor
+from torch.nn.parallel import DistributedDataParallel
+
+from companion.population import Grid, Streams
+from companion.population.runs import Run, choose_device
+from companion.population.settings import at_least_one, check, nearest
+from companion.population.shares import rank_and_world
+from companion.vision import byol, moco, probes
+from companion.vision.augmentation import NUMBERS, Augmentation, augment
+from companion.vision.cifar import cifar10
+from companion.vision.datasets import Dataset
+from companion.vision.encoders import make_encoder
+from companion.vision.momentum import MomentumLearner, unit
+from companion.vision.normalization import BatchNorm
+from companion.vision.parallel import one_batch_for_all, total, world
+from companion.vision.shapes import shapes
+from companion.vision.views import Views
+
+__all__ = ["ALGORITHMS", "DATASETS", "load", "make_learner", "train"]
+
+ALGORITHMS: dict[str, tuple[type, Callable[[SimpleNamespace, int], MomentumLearner]]] = {
+    "byol": (byol.BYOL, byol.Learner),
+    "moco": (moco.MoCo, moco.Learner),
+}
+"""Name to (settings, learner)."""
+
+DATASETS = {"shapes": shapes, "cifar10": cifar10}
+"""Name to a function that returns the :class:`Dataset`."""
+
+_MEASURED = ("knn", "spread", "effective_rank", "alignment", "uniformity")
+_JUDGED = 2_000  # pictures whose embeddings are measured
+
+
+def load(dataset: str) -> Dataset:
+    """A data set by its name: ``"shapes"`` or ``"cifar10"``.
+
+    Raises:
+        ValueError: there is none of that name; the nearest is named. And as :func:`cifar10` does.
+    """
+    return DATASETS[_known("dataset", dataset, DATASETS)]()
+
+
+def make_learner(algorithm: str, *, updates: int = 1_000, seed: int = 0, **settings: Any) -> MomentumLearner:
+    """A learner by itself, on the CPU, to be handled by hand.
+
+        learner = vision.make_learner("byol", tau=0.01)
+        views = vision.Views(dataset.train.images, dataset.augmentation, batch_size=128, seed=0)
+        loss = learner(views(1))
+
+    Args:
+        algorithm: ``"byol"`` or ``"moco"``.
+        updates: steps of the run that the schedules are for.
+        seed: decides the first weights.
+        settings: the algorithm's own; none may be a list.
+
+    Raises:
+        ValueError: an unknown algorithm or setting, a value out of range, or a list.
+    """
+    settings_type, learner_type = ALGORITHMS[_known("algorithm", algorithm, ALGORITHMS)]
+    checked = check(settings_type, settings)
+    if swept := [name for name, value in checked.items() if isinstance(value, list)]:
+        raise ValueError(f"{', '.join(swept)} is a list: one learner has one value of it")
+    with torch.random.fork_rng(devices=[]):  # torch's initialisation draws from its global generator
+        torch.manual_seed(seed)
+        return learner_type(SimpleNamespace(**checked), updates)
+
+
+class Training:
+    """One learner in training: the program that a run goes on with.
+
+    Args:
+        learner: on its device.
+        views: its batches.
+        steps: of the whole run.
+    """
+
+    def __init__(self, learner: MomentumLearner, views: Views, steps: int) -> None:
+        self.learner = learner
+        self.views = views
+        self.settings = settings = learner.settings
+        self.steps = steps
+        groups = list(learner.parameter_groups())
+        if settings.optimizer == "sgd":
+            self.optimizer: torch.optim.Optimizer = torch.optim.SGD(
+                groups, momentum=0.9, weight_decay=settings.weight_decay
+            )
+        else:
+            self.optimizer = torch.optim.AdamW(groups, weight_decay=settings.weight_decay)
+        self.device = views.images.device
+        self._loss = torch.zeros((), device=self.device)  # the sum since it was last read
+        forward = DistributedDataParallel(learner, broadcast_buffers=False) if world() > 1 else learner
+        self._forward: Any = torch.compile(forward) if self.device.type == "cuda" else forward
+
+    def step(self, step: int) -> None:
+        """Take step 1, 2, 3, …: the loss of two views, one step of the optimizer, one soft update."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.rate(step) * group["factor"]
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
+            loss = self._forward(self.views(step))
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        self.learner.follow()
+        self._loss += loss.detach()
+
+    def read_loss(self, steps: int) -> Tensor:
+        """Mean loss of so many steps since it was last read; of a split batch, of all its parts."""
+        mean = self._loss / steps
+        if world() > 1:
+            mean = total(mean) / world()
+        self._loss = torch.zeros_like(mean)
+        return mean
+
+    def rate(self, step: int) -> float:
+        """Learning rate of a step: up in a straight line, then down along half a cosine, to 0 after the last."""
+        s = self.settings
+        progress = (step - 1 - s.warmup) / max(1, self.steps - s.warmup)
+        return s.learning_rate * min(step / s.warmup if s.warmup else 1.0, 0.5 + 0.5 * np.cos(np.pi * max(0, progress)))
+
+    def state(self) -> dict[str, Any]:
+        """All that a checkpoint needs; the batches need nothing, and the schedules no more than the step."""
+        moments = [self.optimizer.state[parameter] for parameter in self._parameters()]
+        return {
+            "learner": dict(self.learner.state_dict()),
+            "moments": [dict(moment) for moment in moments],
+            "loss": self._loss,
+        }
+
+    def load_state(self, state: dict[str, Any], steps: int) -> None:
+        """Go on from where :meth:`state` was taken."""
+        self.learner.load_state_dict(state["learner"])
+        for parameter, moments in zip(self._parameters(), state["moments"], strict=True):
+            self.optimizer.state[parameter] = dict(moments)
+        self._loss.copy_(state["loss"])
+
+    def _parameters(self) -> list[Tensor]:
+        return [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
+
+
+def train(
+    algorithm: str,
+    dataset: str | Dataset = "shapes",
+    *,
+    seeds: int | Sequence[int] = 2,
+    epochs: int = 10,
+    device: str | torch.device | None = None,
+    evaluate_every: int | None = None,
+    augmentation: Augmentation | None = None,
+    keep_features: bool = False,
+    data_parallel: bool = False,
+    checkpoint: str | os.PathLike[str] | None = None,
+    checkpoint_every: int | float = 60.0,
+    minutes: int | float | None = None,
+    progress: bool = True,
+    **settings: Any,
+) -> xr.Dataset:
+    """Train encoders without labels, one for each combination of settings and each seed, one after another.
+
+        run = vision.train("byol", "shapes", tau=[1.0, 0.1, 0.01], seeds=2, epochs=10)
+        run["knn"].sel(tau=0.1).mean("seed")
+
+    A setting given as a list is swept and becomes a dimension of the result. The networks train in turn, since one
+    fills a processor: trained as one program of grouped convolutions they take longer (``benchmarks/vision.py``).
+
+    Killed and called again it goes on from its ``checkpoint``; Ctrl-C returns what was measured so far; and
+    ``torchrun`` splits the networks over processes: all as in :func:`companion.rl.train`. With ``data_parallel`` the
+    processes train each network together instead, each on its part of every batch.
+
+    On a GPU the networks run in bf16 where autocast says so and are compiled; on a CPU in float32.
+
+    Args:
+        algorithm: ``"byol"`` or ``"moco"``.
+        dataset: ``"shapes"``, ``"cifar10"``, or a :class:`Dataset`.
+        seeds: a count n, which means seeds 0 … n − 1, or the seeds themselves. A seed fixes a network's first weights,
+            the order of the pictures, and their views.
+        epochs: how often each picture is seen.
+        device: where to train; by default the GPU where there is one, else the CPU.
+        evaluate_every: epochs from one measurement to the next; by default a fifth of ``epochs``. The first is before
+            training, the last after it.
+        augmentation: how far a view may be from its picture; by default the data set's own.
+        keep_features: whether the result holds the features of the test pictures at the end.
+        data_parallel: whether the processes that ``torchrun`` started share every batch.
+        checkpoint: file that the run is kept in while it trains, and its result afterwards.
+        checkpoint_every: seconds from one writing to the next; 0 is after every step.
+        minutes: time after which to stop; no limit if None. With a ``checkpoint``, call again to go on.
+        progress: whether to show a progress bar (never where the environment variable ``COMPANION_PROGRESS`` is 0).
+        settings: fields of :class:`companion.vision.byol.BYOL` or :class:`companion.vision.moco.MoCo`.
+
+    Returns:
+        With dimensions (swept settings, ``seed``, ``epoch``): ``loss``, the mean since the measurement before; ``knn``,
+        the share of test pictures whose class 200 neighbours among the training pictures tell, by features of the
+        online encoder; and of the online network's embeddings of two views of test pictures ``spread``,
+        ``effective_rank``, ``alignment`` and ``uniformity`` (see :mod:`companion.vision.probes`); for MoCo also
+        ``drift``, with the further dimension ``age`` (see :meth:`companion.vision.moco.Learner.drift`). With (swept
+        settings, ``seed``): ``linear``, the share that a linear classifier tells at the end. With ``keep_features``
+        also ``features``, (…, ``picture``, ``feature``). The attributes hold every argument that the numbers depend
+        on, the device, versions, the date and the wall time in seconds; and ``diverged``, ``interrupted`` and
+        ``trained`` where there is something to be said, as those of :func:`companion.rl.train`.
+
+    Raises:
+        ValueError: an unknown algorithm, data set or setting (the nearest known one is named), a value out of range, a
+            batch larger than the data set or that cannot be split, or a checkpoint that cannot be written or gone on
+            from; all before any training.
+        TypeError: a value of the wrong type.
+    """
+    settings_type, _ = ALGORITHMS[_known("algorithm", algorithm, ALGORITHMS)]
+    at_least_one(epochs=epochs)
+    every = max(1, epochs // 5) if evaluate_every is None else evaluate_every
+    at_least_one(evaluate_every=every)
+    checked = check(settings_type, settings)
+    grid = Grid(checked, seeds)
+    data = load(dataset) if isinstance(dataset, str) else dataset
+    how = augmentation or data.augmentation
+    where = choose_device(device)
+    batch, rows = checked["batch_size"], [SimpleNamespace(**row) for _, row in grid.one_by_one()]
+    _check_batches(batch, rows, len(data.train), rank_and_world()[1] if data_parallel else 1)
+    per_epoch = len(data.train) // batch
+    steps = epochs * per_epoch
+    arguments = {
+        "algorithm": algorithm,
+        "dataset": data.name,
+        "pictures": _fingerprint(data),
+        **checked,
+        "augmentation": repr(how),
+        "seeds": grid.seed_values,
+        "epochs": epochs,
+        "evaluate_every": every,
+        "keep_features": keep_features,
+    }
+    marks = {epoch: column for column, epoch in enumerate(sorted({*range(0, epochs, every), epochs}))}
+    shapes_of: dict[str, tuple[int, ...]] = {name: (len(marks),) for name in ("loss", *_MEASURED)}
+    shapes_of["linear"] = (1,)
+    if algorithm == "moco":
+        ages = max(row.queue_size // batch for row in rows)
+        shapes_of["drift"] = (ages, len(marks))
+    if keep_features:
+        shapes_of["features"] = (len(data.test), max(make_encoder(row.encoder).width for row in rows), 1)
+    data = data.to(where)
+    with (
+        one_batch_for_all(data_parallel),
+        Run(
+            algorithm,
+            grid,
+            shapes_of,
+            steps,
+            where,
+            apart=None,
+            together=world() > 1,
+            arguments=arguments,
+            checkpoint=checkpoint,
+            checkpoint_every=checkpoint_every,
+            minutes=minutes,
+            progress=progress,
+        ) as run,
+    ):
+        for own, values in run.groups():
+            seed = int(grid.seeds[own[0]])
+            learner = make_learner(algorithm, updates=steps, seed=seed, **values).to(where)
+            shuffle = getattr(learner.settings, "shuffle", False)
+            views = Views(data.train.images, how, batch_size=batch, seed=seed, shuffle=shuffle)
+            training = Training(learner, views, steps)
+            if run.taken(own) == 0:
+                run.write(own, 0, _row(_measured(learner, data, how, seed, calibrate=True)), 0)
+            for step in run.steps(own, training):
+                training.step(step)
+                epoch, rest = divmod(step, per_epoch)
+                if rest == 0 and epoch in marks:
+                    since = step - per_epoch * max(mark for mark in marks if mark < epoch)
+                    measured = {"loss": training.read_loss(since), **_measured(learner, data, how, seed)}
+                    run.write(own, marks[epoch], _row(measured), step)
+                    if isinstance(learner, moco.Learner):
+                        drift = learner.drift(views, step)
+                        run.results["drift"][own, : len(drift), marks[epoch]] = drift.cpu().numpy()
+                if step == steps:
+                    final = {"linear": _linear(learner, data)}
+                    if keep_features:
+                        final["features"] = probes.features(learner.encoder, data.test.images)
+                    run.write(own, 0, _row(final), step)
+
+    results, facts = run.gathered()
+    dims = {"drift": ("age", "epoch"), "linear": (), "features": ("picture", "feature")}
+    variables = {
+        name: (dims.get(name, ("epoch",)), array[..., 0] if name in ("linear", "features") else array)
+        for name, array in results.items()
+    }
+    return grid.dataset(variables, coords={"epoch": list(marks)}, attrs={**arguments, **facts})
+
+
+def _measured(
+    learner: MomentumLearner, data: Dataset, how: Augmentation, seed: int, *, calibrate: bool = False
+) -> dict[str, Tensor]:
+    """The numbers of :data:`_MEASURED`, which leave the learner as it was.
+
+    Before training batch normalisation has seen nothing. ``calibrate`` gives it the statistics of some pictures first,
+    in a copy, so that a random network is judged as one that is not trained, and not as one that is not normalised.
+    """
+    network = deepcopy(learner.online) if calibrate else learner.online
+    if calibrate:
+        for module in network.modules():
+            if isinstance(module, BatchNorm):
+                module.parts, module.momentum = 1, 1.0
+        with torch.no_grad():
+            network(data.train.images[:_JUDGED] / 255)
+    bank, queries = (probes.features(network[0], part.images) for part in (data.train, data.test))
+    told = probes.knn(bank, data.train.labels, queries, classes=len(data.classes))
+    judged = data.test.images[:_JUDGED]
+    first, second = (
+        unit(probes.features(network, augment(judged, numbers.to(judged.device), how)))
+        for numbers in torch.from_numpy(Streams([seed], "judged views").uniform(2, len(judged), NUMBERS)[0])
+    )
+    return {
+        "knn": (told == data.test.labels).float().mean(),
+        "spread": probes.spread(first),
+        "effective_rank": probes.effective_rank(first),
+        "alignment": probes.alignment(first, second),
+        "uniformity": probes.uniformity(first),
+    }
+
+
+def _linear(learner: MomentumLearner, data: Dataset) -> Tensor:
+    """The share of test pictures that a linear classifier of frozen features tells."""
+    train, test = (probes.features(learner.encoder, part.images) for part in (data.train, data.test))
+    told = probes.linear_probe(train, data.train.labels, test, classes=len(data.classes))
+    return (told == data.test.labels).float().mean()
+
+
+def _check_batches(batch: int | list[int], rows: list[SimpleNamespace], pictures: int, processes: int) -> None:
+    """Raise unless every batch can be filled, split over the processes, and cut into its parts.
+
+    Raises:
+        ValueError: one cannot.
+    """
+    if isinstance(batch, list):
+        raise ValueError(f"batch_size={batch} cannot be swept: an epoch would be of another length for each; give one")
+    if batch > pictures:
+        raise ValueError(f"batch_size={batch} is more than the {pictures} pictures there are; lower it")
+    if batch % processes:
+        raise ValueError(f"batch_size={batch} cannot be split over {processes} processes; give a multiple of it")
+    for parts in {getattr(row, "parts", 1) for row in rows}:
+        if batch % parts or (parts > 1 and parts % processes):
+            raise ValueError(
+                f"parts={parts} must divide batch_size={batch}, and be 1 or a multiple of the {processes} processes"
+            )
+
+
+def _row(measured: dict[str, Tensor]) -> dict[str, np.ndarray]:
+    """One member's numbers, as a run writes them."""
+    return {name: value.cpu().numpy()[None] for name, value in measured.items()}
+
+
+def _fingerprint(data: Dataset) -> str:
+    """Tells one data set from another of the same name."""
+    digest = hashlib.blake2b(digest_size=8)
+    for part in (data.train, data.test):
+        digest.update(part.images.cpu().numpy().data)
+        digest.update(part.labels.cpu().numpy().data)
+    return digest.hexdigest()
+
+
+def _known(what: str, name: str, known: Mapping[str, Any]) -> str:
+    """The name, if it is known.
+
+    Raises:
+        ValueError: it is not; the nearest is named.
+    """
+    if name not in known:
+        raise ValueError(f"unknown {what} {name!r}: did you mean {nearest(name, known)!r}? Known: {', '.join(known)}.")
+    return name
