@@ -54,6 +54,8 @@ class MoCo:
     """Units of the projector's hidden layer; the second paper's is 2,048."""
     embedding: int = setting(64, least=1)
     """Length of a key; the papers' is 128."""
+    normalized: bool = setting(True)
+    """Whether the projector's hidden layer is batch-normalised. The second paper's is not, and needs more steps."""
 
 
 class Learner(MomentumLearner):
@@ -68,7 +70,7 @@ class Learner(MomentumLearner):
     pushed: Tensor
 
     def __init__(self, settings: SimpleNamespace, updates: int) -> None:
-        super().__init__(settings, settings.tau, parts=settings.parts, normalized=False)
+        super().__init__(settings, settings.tau, parts=settings.parts, normalized=settings.normalized)
         noise = torch.randn(settings.queue_size, settings.embedding)
         self.register_buffer("queue", normalize(noise, dim=1))  # (key, embedding)
         self.register_buffer("pushed", torch.zeros((), dtype=torch.int64))  # keys so far
