@@ -24,8 +24,9 @@ MAY_IMPORT = {
     "population": {"averaging"},
     "rl": {"averaging", "population"},
     "supervised": {"averaging", "population"},
+    "vision": {"averaging", "population"},
     "study": set(),
-    "exercises": {"averaging", "population", "rl", "supervised", "study"},
+    "exercises": {"averaging", "population", "rl", "supervised", "vision", "study"},
 }
 
 
@@ -59,7 +60,7 @@ def test_the_front_door_is_light() -> None:
 
     ``import companion.rl`` brings xarray too, but no simulator.
     """
-    heavy = {"xarray", "pandas", "gymnasium", "matplotlib", "sklearn", "IPython", "scipy.stats"}
+    heavy = {"xarray", "pandas", "gymnasium", "matplotlib", "sklearn", "IPython", "scipy.stats", "pooch"}
     code = f"import sys, companion; print(sorted({heavy!r} & set(sys.modules)))"
     out = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
     assert out.strip() == "[]"

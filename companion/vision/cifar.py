@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import platformdirs
-import pooch  # type: ignore[import-untyped]
+import pooch
 import torch
 from jaxtyping import UInt8
 from torch import Tensor
