@@ -37,7 +37,8 @@ class Augmentation:
     """
 
     least_area: float = 0.2
-    """Smallest share of the picture that a crop shows; the largest is 1. Its sides are to each other as 3:4 to 4:3."""
+    """Smallest share of the picture that a crop shows; the largest is 1. Its sides are, relative to the picture's, to
+    each other as 3:4 to 4:3, as far as such a crop fits into the picture."""
     flip: float = 0.5
     """Chance of a mirror image, left for right."""
     jitter: float = 0.8
@@ -96,8 +97,10 @@ def _crop(
     flip: Tensor,
 ) -> Float[Tensor, "batch 3 height width"]:
     """A window of the picture, stretched to its size (bilinear), mirrored or not; all from numbers in [0, 1)."""
+    side = area.sqrt()
     root = (math.log(4 / 3) * (aspect - 0.5)).exp()  # of the ratio of the sides
-    width, height = (area.sqrt() * root).clamp(max=1), (area.sqrt() / root).clamp(max=1)
+    root = root.clamp(side, 1 / side)  # a longer side would not fit
+    width, height = side * root, side / root
     zero = torch.zeros_like(width)
     to_x = torch.stack([torch.where(flip, -width, width), zero, (2 * x - 1) * (1 - width)], 1)
     to_y = torch.stack([zero, height, (2 * y - 1) * (1 - height)], 1)

@@ -14,14 +14,15 @@ _CHUNK = 1_000  # pictures at a time
 
 @torch.no_grad()
 def features(network: nn.Module, images: Shaped[Tensor, "picture 3 height width"]) -> Float[Tensor, "picture feature"]:
-    """What a network says of pictures, as bytes or from 0 to 1, in eval mode; its mode is left as it was."""
-    mode = network.training
+    """What a network says of pictures, as bytes or from 0 to 1, in eval mode; every part's mode is left as it was."""
+    modes = [(module, module.training) for module in network.modules()]
     network.eval()
     try:
         chunks = [chunk if chunk.is_floating_point() else chunk / 255 for chunk in images.split(_CHUNK)]
         return torch.cat([network(chunk).float() for chunk in chunks])
     finally:
-        network.train(mode)
+        for module, mode in modes:
+            module.training = mode
 
 
 @torch.no_grad()
@@ -51,7 +52,7 @@ def knn(
     voted = []
     for chunk in queries.split(_CHUNK):
         near, index = (normalize(chunk, dim=1) @ bank.T).topk(min(neighbours, len(bank)), dim=1)
-        votes = torch.zeros(len(chunk), classes, device=bank.device)
+        votes = torch.zeros(len(chunk), classes, dtype=bank.dtype, device=bank.device)
         voted.append(votes.scatter_add_(1, labels[index], (near / temperature).exp()).argmax(1))
     return torch.cat(voted)
 
@@ -75,8 +76,8 @@ def linear_probe(
     """
     mean, deviation = train.mean(0), train.std(0).clamp(min=1e-6)
     x, y = (train - mean) / deviation, (test - mean) / deviation
-    weight = torch.zeros(x.shape[1], classes, device=x.device, requires_grad=True)
-    bias = torch.zeros(classes, device=x.device, requires_grad=True)
+    weight = torch.zeros(x.shape[1], classes, dtype=x.dtype, device=x.device, requires_grad=True)
+    bias = torch.zeros(classes, dtype=x.dtype, device=x.device, requires_grad=True)
     optimizer = torch.optim.LBFGS([weight, bias], max_iter=100, line_search_fn="strong_wolfe")
 
     def objective() -> Tensor:

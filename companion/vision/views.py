@@ -8,6 +8,7 @@ from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 from companion.population import Streams
+from companion.population.settings import at_least_one
 from companion.vision.augmentation import NUMBERS, Augmentation, augment
 from companion.vision.parallel import mine
 
@@ -35,6 +36,9 @@ class Views:
         batch_size: pictures in a step.
         seed: decides the order of the pictures, both views of each, and the shuffle.
         shuffle: whether the second views are in another order than the first.
+
+    Raises:
+        ValueError: ``batch_size`` is below 1, or more than the pictures there are.
     """
 
     def __init__(
@@ -46,6 +50,9 @@ class Views:
         seed: int,
         shuffle: bool = False,
     ) -> None:
+        at_least_one(batch_size=batch_size)
+        if batch_size > len(images):
+            raise ValueError(f"batch_size={batch_size} is more than the {len(images)} pictures there are; lower it")
         self.images = images
         self.how = how
         self.batch_size = batch_size
