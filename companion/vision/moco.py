@@ -106,11 +106,11 @@ class Learner(MomentumLearner):
         """
         target = deepcopy(self.target)  # a forward pass changes its running statistics
         batch = views.batch_size
-        drifts = []
-        for age in range(min(step, len(self.queue) // batch)):
+        drifts = self.queue.new_zeros(min(step, len(self.queue) // batch))
+        for age in range(len(drifts)):
             then = (self.pushed - (age + 1) * batch + torch.arange(batch, device=self.queue.device)) % len(self.queue)
-            drifts.append(1 - (_keys(target, views(step - age)) * self.queue[then]).sum(1).mean())
-        return torch.stack(drifts)
+            drifts[age] = 1 - (_keys(target, views(step - age)) * self.queue[then]).sum(1).mean()
+        return drifts
 
 
 @torch.no_grad()

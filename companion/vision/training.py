@@ -99,7 +99,7 @@ class Training:
         else:
             self.optimizer = torch.optim.AdamW(groups, weight_decay=settings.weight_decay)
         self.device = views.images.device
-        self._loss = torch.zeros((), device=self.device)  # the sum since it was last read
+        self._loss = torch.zeros((), device=self.device)  # the sum since it was last read, the same in every process
         forward = DistributedDataParallel(learner, broadcast_buffers=False) if world() > 1 else learner
         self._forward: Any = torch.compile(forward) if self.device.type == "cuda" else forward
 
@@ -113,13 +113,11 @@ class Training:
         loss.backward()
         self.optimizer.step()
         self.learner.follow()
-        self._loss += loss.detach()
+        self._loss += total(loss.detach()) / world() if world() > 1 else loss.detach()
 
     def read_loss(self, steps: int) -> Tensor:
         """Mean loss of so many steps since it was last read; of a split batch, of all its parts."""
         mean = self._loss / steps
-        if world() > 1:
-            mean = total(mean) / world()
         self._loss = torch.zeros_like(mean)
         return mean
 
@@ -142,7 +140,7 @@ class Training:
         """Go on from where :meth:`state` was taken."""
         self.learner.load_state_dict(state["learner"])
         for parameter, moments in zip(self._parameters(), state["moments"], strict=True):
-            self.optimizer.state[parameter] = dict(moments)
+            self.optimizer.state[parameter] = {name: moment.to(self.device) for name, moment in moments.items()}
         self._loss.copy_(state["loss"])
 
     def _parameters(self) -> list[Tensor]:
@@ -285,9 +283,10 @@ def train(
                         run.results["drift"][own, : len(drift), marks[epoch]] = drift.cpu().numpy()
                 if step == steps:
                     final = {"linear": _linear(learner, data)}
-                    if keep_features:
-                        final["features"] = probes.features(learner.encoder, data.test.images)
                     run.write(own, 0, _row(final), step)
+                    if keep_features:
+                        features = probes.features(learner.encoder, data.test.images)
+                        run.results["features"][own, :, : features.shape[1], 0] = features.cpu().numpy()
 
     results, facts = run.gathered()
     dims = {"drift": ("age", "epoch"), "linear": (), "features": ("picture", "feature")}
@@ -320,6 +319,8 @@ def _measured(
         unit(probes.features(network, augment(judged, numbers.to(judged.device), how)))
         for numbers in torch.from_numpy(Streams([seed], "judged views").uniform(2, len(judged), NUMBERS)[0])
     )
+    if not first.isfinite().all():  # it has diverged: there is no singular value of infinity
+        return dict.fromkeys(_MEASURED, torch.tensor(torch.nan))
     return {
         "knn": (told == data.test.labels).float().mean(),
         "spread": probes.spread(first),
@@ -332,6 +333,8 @@ def _measured(
 def _linear(learner: MomentumLearner, data: Dataset) -> Tensor:
     """The share of test pictures that a linear classifier of frozen features tells."""
     train, test = (probes.features(learner.encoder, part.images) for part in (data.train, data.test))
+    if not (train.isfinite().all() and test.isfinite().all()):  # it has diverged
+        return torch.tensor(torch.nan)
     told = probes.linear_probe(train, data.train.labels, test, classes=len(data.classes))
     return (told == data.test.labels).float().mean()
 
@@ -349,9 +352,10 @@ def _check_batches(batch: int | list[int], rows: list[SimpleNamespace], pictures
     if batch % processes:
         raise ValueError(f"batch_size={batch} cannot be split over {processes} processes; give a multiple of it")
     for parts in {getattr(row, "parts", 1) for row in rows}:
-        if batch % parts or (parts > 1 and parts % processes):
+        if batch % parts or batch == parts or (parts > 1 and parts % processes):
             raise ValueError(
-                f"parts={parts} must divide batch_size={batch}, and be 1 or a multiple of the {processes} processes"
+                f"parts={parts} must divide batch_size={batch} into 2 pictures or more each, and be 1 or a multiple of "
+                f"the {processes} processes"
             )
 
 
