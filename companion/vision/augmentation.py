@@ -142,7 +142,7 @@ def _blur(
         wide, length = pad(view, border, mode="reflect"), view.shape[axis]
         shifted = [_each(weights[:, i]) * wide.narrow(axis, i, length) for i in range(2 * radius + 1)]
         view = torch.stack(shifted).sum(0)
-    return view
+    return view.clamp(max=1)  # weights add up to 1 but for rounding
 
 
 def _each(numbers: Tensor) -> Tensor:
