@@ -82,7 +82,7 @@ def shapes(train: int = 10_000, test: int = 2_000, *, seed: int = 0, device: str
     at_least_one(train=train, test=test)
     where = torch.device(device)
     # Not as for photographs: any hue may stand for any other, and a crop must not cut a shape apart.
-    augmentation = Augmentation(least_area=0.6, flip=0.0, saturation=0.4, hue=0.5, solarize=0.2)
+    augmentation = Augmentation(least_area=0.8, flip=0.0, saturation=0.4, hue=0.5, solarize=0.2)
     return Dataset(
         "shapes",
         _drawn(Streams([seed], "shapes to train on"), train, where),
