@@ -99,4 +99,4 @@ def head(sizes: Sequence[int], *, parts: int = 1, normalized: bool = True) -> nn
 
 
 def _convolution(before: int, after: int, kernel: int, stride: int) -> nn.Conv2d:
-    return nn.Conv2d(before, after, kernel, stride, padding=1, bias=False)
+    return nn.Conv2d(before, after, kernel, stride, padding=(kernel - 1) // 2, bias=False)
