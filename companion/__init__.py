@@ -12,7 +12,7 @@ from companion.averaging import __all__ as _averaging
 if TYPE_CHECKING:
     from companion.exercises import check, progress, solution
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
 __all__ = [*_averaging, "check", "progress", "solution"]
 
 

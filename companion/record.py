@@ -226,6 +226,66 @@ RECORDINGS = {
             for algorithm in ("td3", "ddpg", "sac")
         ),
         Recording(
+            "moco-tau-table",
+            "MoCo on shapes: probes, measures of collapse and the drift of keys over tau",
+            "companion.vision:train",
+            ("moco", "shapes"),
+            {"tau": [1.0, 0.1, 0.01, 0.001, 0.0001], "epochs": 16, "evaluate_every": 4},
+            seeds=4,
+            part=2,
+        ),
+        Recording(
+            "moco-norm",
+            "MoCo on shapes: batch norm over the whole batch or eight parts, keys shuffled or not",
+            "companion.vision:train",
+            ("moco", "shapes"),
+            {"tau": 0.02, "parts": [1, 8], "shuffle": [True, False], "epochs": 12},
+            seeds=3,
+        ),
+        Recording(
+            "moco-queue",
+            "MoCo on shapes over the length of the queue",
+            "companion.vision:train",
+            ("moco", "shapes"),
+            {"tau": 0.02, "queue_size": [128, 512, 2_048, 8_192], "epochs": 12},
+            seeds=3,
+        ),
+        Recording(
+            "byol-tau-table",
+            "BYOL on shapes over tau, which stays, with a predictor as fast as the rest and ten times as fast",
+            "companion.vision:train",
+            ("byol", "shapes"),
+            {
+                "tau": [1.0, 0.1, 0.01, 0.001, 0.0],
+                "anneal": False,
+                "predictor_rate": [1.0, 10.0],
+                "epochs": 16,
+                "evaluate_every": 4,
+            },
+            seeds=3,
+            part=1,
+        ),
+        Recording(
+            "byol-anneal",
+            "BYOL on shapes over tau, which stays or falls to 0 along half a cosine",
+            "companion.vision:train",
+            ("byol", "shapes"),
+            {"tau": [0.2, 0.03], "anneal": [True, False], "epochs": 12},
+            seeds=3,
+        ),
+        *(
+            Recording(
+                f"cifar10-{algorithm}",
+                f"{'MoCo' if algorithm == 'moco' else 'BYOL'} on CIFAR-10 with the small encoder: probes and measures",
+                "companion.vision:train",
+                (algorithm, "cifar10"),
+                {"tau": tau, "epochs": 4, "evaluate_every": 1},
+                seeds=2,
+                part=1,
+            )
+            for algorithm, tau in (("moco", 0.01), ("byol", 0.05))
+        ),
+        Recording(
             "digits-ema",
             "EMA of a small network's weights on digits: loss and error over tau, label noise and the run's length",
             "companion.supervised:train",
