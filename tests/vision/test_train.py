@@ -1,0 +1,420 @@
+"""`vision.train`: what comes back, what is refused, what survives, and that every network is its own."""
+
+import copy
+import re
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+
+from companion import vision
+from companion.population import checkpoints
+from companion.vision import probes, training
+from companion.vision.training import Training
+from tests.helpers import child_environment
+from tests.population.test_shares import torchrun
+from tests.vision.test_byol import assert_same_states, states
+
+SMALL = {"batch_size": 32, "hidden": 16, "embedding": 8, "warmup": 2, "epochs": 2, "seeds": 1, "progress": False}
+PICTURES = vision.shapes(train=128, test=64)  # 4 steps in an epoch
+MEASURED = {"loss", "knn", "spread", "effective_rank", "alignment", "uniformity", "linear"}
+
+
+def train(algorithm="byol", dataset=PICTURES, **settings) -> xr.Dataset:
+    if algorithm == "moco":
+        settings = {"queue_size": 96, **settings}
+    return vision.train(algorithm, dataset, **{**SMALL, **settings})
+
+
+def assert_same(a: xr.Dataset, b: xr.Dataset) -> None:
+    """Bit for bit."""
+    assert set(a.data_vars) == set(b.data_vars)
+    for name in a.data_vars:
+        assert a[name].dims == b[name].dims
+        assert a[name].values.tobytes() == b[name].values.tobytes(), name
+
+
+@pytest.fixture
+def at(monkeypatch):
+    """``at(n, do)``: do something within the n-th step of all from now on."""
+
+    def arrange(n: int, do) -> None:
+        calls, step = [0], Training.step
+
+        def counted(self, number):
+            calls[0] += 1
+            if calls[0] == n:
+                do()
+            step(self, number)
+
+        monkeypatch.setattr(Training, "step", counted)
+
+    return arrange
+
+
+def press_ctrl_c() -> None:
+    signal.raise_signal(signal.SIGINT)
+
+
+def fail() -> None:
+    raise RuntimeError("power cut")
+
+
+def test_the_result_is_labelled():
+    run = train("moco", tau=[1.0, 0.1], temperature=[0.1, 0.2], seeds=[5, 2], epochs=5, evaluate_every=2)
+    assert run["knn"].dims == ("tau", "temperature", "seed", "epoch")
+    assert run["epoch"].values.tolist() == [0, 2, 4, 5]
+    assert run["seed"].values.tolist() == [5, 2]
+    assert set(run.data_vars) == {*MEASURED, "drift"}
+    assert run["linear"].dims == ("tau", "temperature", "seed")
+    assert run["drift"].dims == ("tau", "temperature", "seed", "age", "epoch")
+    assert run.sizes["age"] == 3
+    assert run["loss"].isnull().values[..., 0].all(), "before training there is none"
+    assert run["drift"].isnull().values[..., 0].all()
+    for name in run.data_vars:
+        later = run[name].isel(epoch=slice(1, None)) if "epoch" in run[name].dims else run[name]
+        assert later.notnull().all(), name
+    for name in ("knn", "linear"):
+        assert ((run[name] >= 0) & (run[name] <= 1)).all()
+
+
+def test_settings_that_are_not_given_have_their_defaults_and_every_argument_is_told(tmp_path):
+    run = train(tau=[1.0, 0.1])
+    assert run.attrs["algorithm"] == "byol"
+    assert run.attrs["dataset"] == "shapes"
+    assert run.attrs["tau"] == [1.0, 0.1]
+    assert run.attrs["predictor_rate"] == vision.byol.BYOL().predictor_rate
+    for name in vision.byol.BYOL.__dataclass_fields__:
+        assert name in run.attrs
+    for name in ("seeds", "epochs", "evaluate_every", "augmentation", "device", "threads", "versions", "wall_seconds"):
+        assert name in run.attrs
+    run.to_netcdf(tmp_path / "run.nc", engine="scipy")
+    with xr.open_dataset(tmp_path / "run.nc", engine="scipy") as read:
+        xr.testing.assert_equal(run, read.load())
+
+
+def test_a_data_set_is_known_by_its_name(monkeypatch):
+    monkeypatch.setitem(training.DATASETS, "shapes", lambda: PICTURES)
+    assert_same(train(), train(dataset="shapes"))
+
+
+@pytest.mark.parametrize("algorithm", ["byol", "moco"])
+def test_a_network_is_the_same_whichever_others_train_beside_it(algorithm):
+    crowd = train(algorithm, tau=[1.0, 0.1], seeds=2)
+    assert_same(crowd.sel(tau=0.1, seed=1), train(algorithm, tau=0.1, seeds=[1]).sel(seed=1))
+    assert not np.array_equal(crowd["spread"].sel(seed=0), crowd["spread"].sel(seed=1))
+
+
+def test_training_leaves_the_callers_generator_alone():
+    torch.manual_seed(3)
+    before = torch.get_rng_state()
+    train(epochs=1)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_names_and_switches_are_swept_too():
+    run = train(optimizer=["adam", "sgd"], predictor=[True, False], epochs=1)
+    assert run["knn"].dims == ("optimizer", "predictor", "seed", "epoch")
+    assert run["optimizer"].values.tolist() == ["adam", "sgd"]
+    last = run["spread"].isel(epoch=-1, seed=0)
+    assert len(set(last.values.ravel().tolist())) == 4
+    assert_same(run.sel(optimizer="sgd", predictor=False), train(optimizer="sgd", predictor=False, epochs=1))
+
+
+def test_the_loss_is_the_mean_since_the_measurement_before(monkeypatch):
+    """Beside the sum of every step, read after epochs 2 and 3."""
+    losses, forward = [], vision.byol.Learner.forward
+    monkeypatch.setattr(
+        vision.byol.Learner, "forward", lambda *given: losses.append(forward(*given)) or losses[-1], raising=True
+    )
+    run = train(epochs=3, evaluate_every=2)
+    given = [loss.item() for loss in losses]
+    assert len(given) == 12
+    np.testing.assert_allclose(run["loss"][0, 1:], [np.mean(given[:8]), np.mean(given[8:])], rtol=1e-5)
+
+
+@pytest.mark.parametrize("algorithm", ["byol", "moco"])
+@pytest.mark.parametrize("calibrate", [True, False])
+def test_measuring_leaves_the_learner_as_it_was(algorithm, calibrate):
+    learner = vision.make_learner(algorithm, hidden=16, embedding=8)
+    learner(vision.Views(PICTURES.train.images, PICTURES.augmentation, batch_size=32, seed=0)(1))
+    before, modes = states(learner), [module.training for module in learner.modules()]
+    one = training._measured(learner, PICTURES, PICTURES.augmentation, 0, calibrate=calibrate)
+    training._linear(learner, PICTURES)
+    assert_same_states(before, states(learner))
+    assert modes == [module.training for module in learner.modules()]
+    assert all(parameter.grad is None for parameter in learner.parameters())
+    other = training._measured(learner, PICTURES, PICTURES.augmentation, 0, calibrate=calibrate)
+    assert {name: value.item() for name, value in one.items()} == {name: value.item() for name, value in other.items()}
+
+
+def test_measuring_does_not_change_what_comes_after():
+    often, seldom = train("moco", epochs=3, evaluate_every=1), train("moco", epochs=3, evaluate_every=3)
+    for name in ("knn", "spread", "drift", "linear"):
+        last = [run[name].isel(epoch=-1) if "epoch" in run[name].dims else run[name] for run in (often, seldom)]
+        np.testing.assert_array_equal(*last)
+
+
+def test_features_are_kept_of_encoders_of_any_width(monkeypatch):
+    few = vision.shapes(train=32, test=32)
+    kept = []
+    features = probes.features
+    monkeypatch.setattr(probes, "features", lambda *given: kept.append(features(*given)) or kept[-1])
+    run = train("moco", few, encoder=["small", "resnet18"], keep_features=True, epochs=1)
+    assert run["features"].dims == ("encoder", "seed", "picture", "feature")
+    assert run["features"].shape == (2, 1, 32, 512)
+    np.testing.assert_array_equal(run["features"][1, 0], kept[-1].numpy())
+    small = run["features"].sel(encoder="small")
+    assert small[..., :128].notnull().all()
+    assert small[..., 128:].isnull().all()
+    assert "diverged" not in run.attrs
+    assert "features" not in train(dataset=few, epochs=1)
+
+
+def test_queues_of_several_lengths_have_drifts_of_several_ages():
+    run = train("moco", queue_size=[96, 32, 20], parts=[1, 4], epochs=1)
+    assert run["drift"].notnull().sum("age").isel(epoch=-1, seed=0).values.tolist() == [[3, 3], [1, 1], [0, 0]]
+
+
+@pytest.mark.parametrize("algorithm", ["byol", "moco"])
+def test_what_diverges_is_named_leaves_a_gap_and_touches_no_other(algorithm):
+    run = train(algorithm, learning_rate=[1e-3, 1e30])
+    assert run.attrs["diverged"] == "learning_rate=1e+30, seed=0 at step 4"
+    gone = run.sel(learning_rate=1e30)
+    assert gone["knn"].notnull().values.tolist() == [[True, False, False]]
+    assert gone["linear"].isnull().all()
+    assert_same(run.sel(learning_rate=1e-3), train(algorithm, learning_rate=1e-3))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"algorithm": "byoll"}, "unknown algorithm 'byoll': did you mean 'byol'"),
+        ({"dataset": "cifar"}, "unknown dataset 'cifar': did you mean 'cifar10'"),
+        ({"tua": 0.1}, "unknown setting 'tua' of BYOL: did you mean 'tau'"),
+        ({"queue_size": 8}, "unknown setting 'queue_size' of BYOL"),
+        ({"tau": 1.5}, "tau=1.5 is out of range; it must be between 0 and 1"),
+        ({"tau": [0.1, float("nan")]}, "tau=nan is out of range"),
+        ({"tau": []}, "tau is an empty list"),
+        ({"learning_rate": float("inf")}, "learning_rate=inf is out of range"),
+        ({"batch_size": 1}, "batch_size=1 is out of range; it must be at least 2"),
+        ({"batch_size": 129}, "batch_size=129 is more than the 128 pictures there are; lower it"),
+        ({"batch_size": [16, 32]}, "batch_size=[16, 32] cannot be swept"),
+        ({"algorithm": "moco", "parts": 5}, "parts=5 must divide batch_size=32"),
+        ({"algorithm": "moco", "parts": [1, 32]}, "parts=32 must divide batch_size=32 into 2 pictures or more each"),
+        ({"encoder": "resnet"}, "encoder='resnet' is unknown; it must be 'small' or 'resnet18'"),
+        ({"optimizer": ["sgd", "lars"]}, "optimizer='lars' is unknown; it must be 'adam' or 'sgd'"),
+        ({"epochs": 0}, "epochs=0 must be at least 1"),
+        ({"evaluate_every": 0}, "evaluate_every=0 must be at least 1"),
+        ({"seeds": 0}, "seeds=0"),
+        ({"checkpoint": "nowhere/run.pt"}, "there is no folder"),
+        ({"checkpoint_every": -1}, "checkpoint_every=-1 must be at least 0"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_with_its_remedy_before_training(arguments, message, at):
+    at(1, fail)
+    with pytest.raises(ValueError, match=re.escape(message)):
+        train(**arguments)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"tau": "0.1"},
+        {"tau": True},
+        {"warmup": 2.5},
+        {"predictor": 1},
+        {"encoder": 18},
+        {"optimizer": None},
+        {"epochs": [1, 2]},
+        {"evaluate_every": 0.5},
+        {"batch_size": 32.0},
+    ],
+)
+def test_values_of_the_wrong_type_are_refused(arguments, at):
+    at(1, fail)
+    with pytest.raises(TypeError):
+        train(**arguments)
+
+
+def test_a_learner_by_itself_has_one_value_of_each_setting():
+    with pytest.raises(ValueError, match="tau, hidden is a list: one learner has one value of it"):
+        vision.make_learner("byol", tau=[0.1], hidden=[8, 16])
+    one, same, other = (vision.make_learner("byol", seed=seed, hidden=16) for seed in (1, 1, 2))
+    assert_same_states(states(one), states(same))
+    assert not torch.equal(next(one.parameters()), next(other.parameters()))
+
+
+KILLED = """
+import os, random, signal, sys, time
+import numpy as np
+from companion import vision
+from companion.vision.training import Training
+
+path = sys.argv[1]
+pictures = vision.shapes(train=128, test=64)
+settings = dict(tau=[1.0, 0.1], queue_size=50, parts=2, seeds=1, batch_size=32, hidden=16, embedding=8, warmup=2,
+                epochs=3, evaluate_every=2, progress=False)
+
+def in_a_child(name, steps=0, **more):
+    'Train in a fork; return when it has taken so many steps.'
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        taken, step = [0], Training.step
+        def counted(self, number):
+            taken[0] += 1
+            if taken[0] == steps:
+                os.write(writing, b'.')
+            if steps and taken[0] == steps + 2:
+                signal.pause()  # whoever kills it is slow
+            step(self, number)
+        Training.step = counted
+        run = vision.train("moco", pictures, **settings, **more)
+        np.savez(name, **{name: run[name].values for name in run.data_vars})
+        os._exit(0)
+    os.close(writing)
+    if steps:
+        os.read(reading, 1)
+    os.close(reading)
+    return child
+
+def ended(child):
+    return os.waitpid(child, 0)[1]
+
+assert ended(in_a_child(path + ".whole.npz")) == 0
+moments, killed = random.Random(0), 0
+for _ in range(6):
+    child = in_a_child(path + ".resumed.npz", moments.randint(2, 4), checkpoint=path, checkpoint_every=0)
+    time.sleep(moments.uniform(0, 0.02))
+    os.kill(child, signal.SIGKILL)
+    killed += os.WIFSIGNALED(ended(child))
+assert ended(in_a_child(path + ".resumed.npz", checkpoint=path, checkpoint_every=0)) == 0
+print(killed)
+"""
+
+
+def test_killed_at_random_moments_a_run_ends_with_the_same_bits(tmp_path):
+    """The checkpoint is written after every step, so many of the moments lie within a writing."""
+    path = tmp_path / "run.pt"
+    words = [sys.executable, "-c", KILLED, str(path)]
+    ended = subprocess.run(words, env=child_environment(), capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert int(ended.stdout) == 6
+    with np.load(f"{path}.whole.npz") as whole, np.load(f"{path}.resumed.npz") as resumed:
+        assert set(whole) == set(resumed) == {*MEASURED, "drift"}
+        for name in whole:
+            assert whole[name].tobytes() == resumed[name].tobytes(), name
+        assert np.isfinite(whole["loss"][..., -1]).all()
+
+
+def test_a_run_stops_when_its_minutes_are_over_and_goes_on_when_called_again(tmp_path):
+    settings = {"optimizer": "sgd", "epochs": 1, "seeds": 2, "keep_features": True}
+    whole = train(**settings)
+    run = train(**settings, checkpoint=tmp_path / "run.pt", minutes=0)
+    assert run.attrs["interrupted"] == "between steps 0 and 1 of 4"
+    for _ in range(7):  # each call takes a step at least
+        assert "interrupted" in run.attrs
+        run = train(**settings, checkpoint=tmp_path / "run.pt", minutes=0)
+    assert "interrupted" not in run.attrs
+    assert_same(whole, run)
+
+
+def test_a_run_that_has_ended_is_returned_without_training(tmp_path, at):
+    run = train("moco", checkpoint=tmp_path / "run.pt")
+    at(1, fail)
+    xr.testing.assert_identical(run, train("moco", checkpoint=str(tmp_path / "run.pt")))
+
+
+def test_ctrl_c_returns_what_was_measured_so_far(at):
+    before = signal.getsignal(signal.SIGINT)
+    whole = train(seeds=2)
+    at(8 + 5, press_ctrl_c)
+    run = train(seeds=2)
+    assert run.attrs["interrupted"] == "between steps 5 and 8 of 8"
+    assert run.attrs["trained"] == pytest.approx(13 / 16)
+    assert_same(run.sel(seed=0), whole.sel(seed=0))
+    half = run.sel(seed=1)
+    np.testing.assert_array_equal(half["knn"][:2], whole["knn"].sel(seed=1)[:2])
+    assert half["knn"][2:].isnull().all()
+    assert half["linear"].isnull()
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def other(pictures: int = 128) -> vision.Dataset:
+    """Of the same name, and of the same number of pictures unless another is asked for."""
+    return vision.shapes(train=pictures, test=64, seed=1)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"dataset": other()}, "pictures was"),
+        ({"augmentation": vision.Augmentation(flip=0.9)}, "augmentation was"),
+        ({"tau": 0.3}, "tau was 0.2 and is 0.3"),
+        ({"epochs": 3}, "epochs was 2 and is 3"),
+        ({"seeds": [4]}, "seeds was [0] and is [4]"),
+        ({"algorithm": "moco"}, "algorithm was 'byol' and is 'moco'"),
+        ({"keep_features": True}, "keep_features was False and is True"),
+    ],
+)
+def test_a_checkpoint_of_other_arguments_is_refused_before_training(changed, message, tmp_path, at):
+    path = tmp_path / "run.pt"
+    learner = vision.make_learner("byol")  # of an interrupted run only what it was called with matters here
+    arguments = {
+        "algorithm": "byol",
+        "dataset": "shapes",
+        "pictures": training._fingerprint(PICTURES),
+        **vars(learner.settings),
+        **{name: SMALL[name] for name in ("batch_size", "hidden", "embedding", "warmup")},
+        "augmentation": repr(PICTURES.augmentation),
+        "seeds": [0],
+        "epochs": 2,
+        "evaluate_every": 1,
+        "keep_features": False,
+        "device": "cpu",
+    }
+    checkpoints.save(path, arguments, {"numbers": torch.zeros(3)})
+    before = path.read_bytes()
+    at(1, fail)
+    with pytest.raises(ValueError, match=re.escape(message)) as refusal:
+        train(**changed, checkpoint=path)
+    if "algorithm" not in changed:
+        assert str(refusal.value).count(" was ") == 1, "nothing else is another"
+    assert path.read_bytes() == before
+
+
+def test_two_processes_give_the_result_of_one(tmp_path):
+    """Three networks: two in the first process, one in the second; stopped, and gone on with."""
+    script = tmp_path / "trains.py"
+    script.write_text(f"""
+import sys
+from companion import vision
+from companion.population.shares import rank_and_world
+rank, world = rank_and_world()
+pictures = vision.shapes(train=128, test=64)
+settings = {SMALL!r} | dict(queue_size=96, tau=[1.0, 0.1, 0.01], keep_features=True, checkpoint=sys.argv[1])
+stopped = vision.train("moco", pictures, **settings, minutes=0)
+sys.stdout.write(stopped.attrs["interrupted"] + "\\n")
+run = vision.train("moco", pictures, **settings)
+run.to_netcdf(f"{{sys.argv[1]}}.{{rank}}.nc", engine="scipy")
+""")
+    ended = torchrun(script, str(tmp_path / "run.pt"))
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.splitlines() == ["between steps 0 and 1 of 8"] * 2
+    assert {file.name for file in tmp_path.glob("*.pt")} == {"run.rank-0-of-2.pt", "run.rank-1-of-2.pt"}
+    one = train("moco", tau=[1.0, 0.1, 0.01], keep_features=True)
+    for rank in range(2):
+        with xr.open_dataset(tmp_path / f"run.pt.{rank}.nc", engine="scipy") as both:
+            xr.testing.assert_equal(one, both.load())
+
+
+def test_the_data_set_is_left_as_it_was():
+    before = copy.deepcopy(PICTURES)
+    train(epochs=1)
+    assert torch.equal(before.train.images, PICTURES.train.images)
+    assert before.augmentation == PICTURES.augmentation
