@@ -4,6 +4,7 @@ import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -92,12 +93,11 @@ class Training:
         self.settings = settings = learner.settings
         self.steps = steps
         groups = list(learner.parameter_groups())
+        optimizer: Any = torch.optim.AdamW
         if settings.optimizer == "sgd":
-            self.optimizer: torch.optim.Optimizer = torch.optim.SGD(
-                groups, momentum=0.9, weight_decay=settings.weight_decay
-            )
-        else:
-            self.optimizer = torch.optim.AdamW(groups, weight_decay=settings.weight_decay)
+            optimizer = partial(torch.optim.SGD, momentum=0.9)
+        # Fused, it is one pass over the weights, and all its state lies on their device.
+        self.optimizer: torch.optim.Optimizer = optimizer(groups, weight_decay=settings.weight_decay, fused=True)
         self.device = views.images.device
         self._loss = torch.zeros((), device=self.device)  # the sum since it was last read, the same in every process
         forward = DistributedDataParallel(learner, broadcast_buffers=False) if world() > 1 else learner
