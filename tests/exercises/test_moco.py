@@ -1,0 +1,259 @@
+"""The exercises on MoCo and the queue."""
+
+import math
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.functional import normalize
+
+import companion
+from companion.exercises import core, moco
+from companion.vision.moco import loss
+from tests.exercises.helpers import proves
+
+
+def test_age():
+    proves(
+        "moco-age",
+        wrong={
+            "what is left": (lambda m, k, b: m ** (k / b), "replaced whole"),
+            "tau for m": (lambda m, k, b: 1 - (1 - m) ** (k / b), "replaced whole"),
+            "linear": (lambda m, k, b: min(1.0, (1 - m) * k / b), "of *what is left*"),
+            "keys for steps": (lambda m, k, b: 1 - m**k, "one step old"),
+            "one step": (lambda m, k, b: 1 - m, "of *what is left*"),
+        },
+    )
+
+
+def test_info_nce():
+    def losses(query, key, queue, temperature):
+        logits = torch.cat(((query * key).sum(1, keepdim=True), query @ queue.T), 1) / temperature
+        return logits.logsumexp(1) - logits[:, 0]
+
+    def without_the_own_key(query, key, queue, temperature):
+        return ((query @ queue.T / temperature).logsumexp(1) - (query * key).sum(1) / temperature).mean()
+
+    def own_key_not_cooled(query, key, queue, temperature):
+        own, others = (query * key).sum(1, keepdim=True), query @ queue.T / temperature
+        return (torch.cat((own, others), 1).logsumexp(1) - own[:, 0]).mean()
+
+    def no_temperature(query, key, queue, temperature):
+        return losses(query, key, queue, 1.0).mean()
+
+    def the_batch_too(query, key, queue, temperature):
+        logits = torch.cat((query @ key.T, query @ queue.T), 1) / temperature
+        return (logits.logsumexp(1) - logits.diagonal()).mean()
+
+    def overflows(query, key, queue, temperature):
+        own, others = ((query * key).sum(1) / temperature).exp(), (query @ queue.T / temperature).exp().sum(1)
+        return -(own / (own + others)).log().mean()
+
+    proves(
+        "moco-info-nce",
+        wrong={
+            "own key not in the sum": (without_the_own_key, "below the fraction too"),
+            "own key not cooled": (own_key_not_cooled, "that of the own key included"),
+            "no temperature": (no_temperature, "divided by the temperature"),
+            "the batch's keys": (the_batch_too, "take no part"),
+            "no log": (lambda *a: (-losses(*a)).exp().mean(), "log(K + 1)"),
+            "sum": (lambda *a: losses(*a).sum(), "the mean over the batch"),
+            "rows mixed": (lambda q, k, *a: losses(q, k.flip(0), *a).mean(), "Query i belongs to key i"),
+            "overflow": (overflows, "logsumexp"),
+        },
+    )
+
+
+def test_info_nce_is_the_packages():
+    query, key, queue = moco._rows(7, 20), moco._rows(7, 21), moco._rows(30, 22)
+    assert torch.allclose(moco.info_nce(query, key, queue, 0.3), loss(query, key, queue, 0.3), rtol=1e-12)
+
+
+class Stub:
+    def __init__(self, size, width): ...
+
+    def push(self, keys): ...
+
+    def newest(self, count): ...
+
+
+class StartsOver(moco.Ring):
+    def push(self, keys):
+        self.keys[: len(keys)] = keys.detach()[: len(self.keys)]
+        self.pushed = len(keys)
+
+
+class Grows(moco.Ring):
+    def push(self, keys):
+        self.keys = keys.detach() if self.pushed == 0 else torch.cat((self.keys, keys.detach()))
+        self.pushed += len(keys)
+
+
+class ForgetsTheRest(moco.Ring):
+    """Fills up to the end, and drops what does not fit."""
+
+    def push(self, keys):
+        start = self.pushed % len(self.keys)
+        room = self.keys[start : start + len(keys)]
+        room.copy_(keys.detach()[: len(room)])
+        self.pushed += len(keys)
+
+
+class OldestFirst(moco.Ring):
+    def newest(self, count):
+        return super().newest(count).flip(0)
+
+
+class WritesTwice(moco.Ring):
+    def push(self, keys):
+        for number, key in enumerate(keys.detach().flip(0)):
+            self.keys[(self.pushed + len(keys) - 1 - number) % len(self.keys)] = key
+        self.pushed += len(keys)
+
+
+class LosesCount(moco.Ring):
+    def newest(self, count):
+        return self.keys.flip(0)[:count] if self.pushed == 15 else super().newest(count)
+
+
+class KeepsTheGraph:
+    """Right, by concatenation, but for the graph."""
+
+    def __init__(self, size, width):
+        self.keys = torch.zeros(size, width)
+
+    def push(self, keys):
+        self.keys = torch.cat((self.keys, keys))[-len(self.keys) :]
+
+    def newest(self, count):
+        return self.keys.flip(0)[:count]
+
+
+class Aliases(KeepsTheGraph):
+    def push(self, keys):
+        self.batches = [*getattr(self, "batches", [self.keys]), keys.detach()]
+        self.keys = torch.cat(self.batches)[-len(self.keys) :]
+
+    def newest(self, count):
+        return torch.cat(self.batches).flip(0)[:count]
+
+
+class ByConcatenation(KeepsTheGraph):
+    def push(self, keys):
+        super().push(keys.detach())
+
+
+def test_ring():
+    proves(
+        "moco-ring",
+        wrong={
+            "starts over": (StartsOver, "on top of the first"),
+            "grows": (Grows, "keeps its size"),
+            "what does not fit is lost": (ForgetsTheRest, "modulo the size"),
+            "oldest first": (OldestFirst, "last first"),
+            "written twice": (WritesTwice, "cut the batch first"),
+            "count lost": (LosesCount, "the wrong place"),
+            "graph kept": (KeepsTheGraph, "keys.detach()"),
+            "aliases": (Aliases, "copy"),
+        },
+        stub=Stub,
+    )
+    assert core.check("moco-ring", ByConcatenation)  # another right answer
+
+
+def test_shuffle():
+    def keys(network, images, order, back=torch.argsort):
+        with torch.no_grad():
+            return network(images[order])[back(order)]
+
+    def keeps_the_gradient(network, images, order):
+        return network(images[order])[order.argsort()]
+
+    def does_not_shuffle(network, images, order):
+        with torch.no_grad():
+            return network(images)
+
+    def the_other_way_round(network, images, order):
+        with torch.no_grad():
+            return network(images[order.argsort()])[order]
+
+    def one_by_one(network, images, order):
+        with torch.no_grad():
+            return torch.cat([network(images[i : i + 1]) for i in range(len(images))])
+
+    proves(
+        "moco-shuffle",
+        wrong={
+            "shuffled again": (lambda *a: keys(*a, back=lambda order: order), "order.argsort()"),
+            "left shuffled": (lambda n, x, o: keys(n, x, o, back=lambda order: slice(None)), "order.argsort()"),
+            "not shuffled": (does_not_shuffle, "Shuffle before"),
+            "inverse first": (the_other_way_round, "Shuffle before"),
+            "one by one": (one_by_one, "called 5 times"),
+            "gradient": (keeps_the_gradient, "no_grad"),
+        },
+    )
+
+
+def test_find_the_line():
+    lines = moco.LISTING.splitlines()
+    guilty = moco.guilty_line()
+    assert "queue.push" in lines[guilty - 1]
+
+    def number(start):
+        return 1 + next(i for i, line in enumerate(lines) if line.strip().startswith(start))
+
+    proves(
+        "moco-find-the-line",
+        wrong={
+            "where it shows": (number("others ="), "very near"),
+            "the own key": (number("own ="), "the only place"),
+            "an empty line": (guilty + 1, "is empty"),
+            "beyond the end": (len(lines) + 1, "there is no line"),
+            "a word": ("push", "line's number"),
+        },
+    )
+    for at, line in enumerate(lines, 1):
+        if line.strip() and at != guilty:
+            assert core.check("moco-find-the-line", at).hint, f"line {at} has no hint: {line}"
+
+
+def _learner(tau=0.1):
+    torch.manual_seed(0)
+    online = nn.Linear(6, 4)
+    return SimpleNamespace(
+        online=online,
+        target=companion.TargetNetwork(online, tau=tau),
+        queue=moco.Ring(16, 4),
+        optimizer=torch.optim.SGD(online.parameters(), 0.1),
+    )
+
+
+def test_the_suspect_is_never_more_than_half_sure():
+    """Against the same code with the line where it belongs: it is, on a picture that is easily told."""
+    source = moco.LISTING.splitlines()
+    push = source.pop(moco.guilty_line() - 1)
+    source.insert(len(source) - 1, push[4:])
+    repaired: dict = {"torch": torch, "normalize": normalize, "Any": object, "Tensor": torch.Tensor}
+    exec("\n".join(source), repaired)
+    images = torch.randn(5, 6)
+    views = SimpleNamespace(first=images, second=images)  # two views alike: told at once
+    surest = {}
+    for name, learn in (("suspect", moco.suspect), ("repaired", repaired["suspect"])):
+        learner = _learner()
+        surest[name] = math.exp(-float(learn(learner, views).min()))
+    assert surest["suspect"] <= 0.5 + 1e-6
+    assert surest["repaired"] > 0.9
+
+
+@pytest.mark.parametrize("batch", [1, 3, 8, 20])
+def test_the_ring_is_the_packages_queue(batch):
+    from companion import vision
+
+    learner, ring = vision.make_learner("moco", queue_size=8, batch_size=2), moco.Ring(8, 64)
+    ring.keys.copy_(learner.queue)
+    for push in range(5):
+        learner._new = normalize(torch.randn(batch, 64, generator=torch.Generator().manual_seed(push)), dim=1)
+        learner.follow()
+        ring.push(learner._new)
+    assert torch.equal(ring.keys, learner.queue)
