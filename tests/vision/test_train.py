@@ -65,9 +65,9 @@ def fail() -> None:
 
 
 def test_the_result_is_labelled():
-    run = train("moco", tau=[1.0, 0.1], temperature=[0.1, 0.2], seeds=[5, 2], epochs=5, evaluate_every=2)
+    run = train("moco", tau=[1.0, 0.1], temperature=[0.1, 0.2], seeds=[5, 2], epochs=3, evaluate_every=2)
     assert run["knn"].dims == ("tau", "temperature", "seed", "epoch")
-    assert run["epoch"].values.tolist() == [0, 2, 4, 5]
+    assert run["epoch"].values.tolist() == [0, 2, 3]
     assert run["seed"].values.tolist() == [5, 2]
     assert set(run.data_vars) == {*MEASURED, "drift"}
     assert run["linear"].dims == ("tau", "temperature", "seed")
