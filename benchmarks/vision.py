@@ -331,7 +331,7 @@ def memory(side: int, batch: int, what: str) -> float:
 
 
 def resident(what: str) -> int:
-    """Bytes, by Linux's account. (The peak that getrusage tells is inherited from the process that started this one.)"""
+    """Bytes, by Linux's account. (getrusage's peak is inherited from the process that started this one.)"""
     return next(1024 * int(line.split()[1]) for line in Path("/proc/self/status").open() if line.startswith(what))
 
 
