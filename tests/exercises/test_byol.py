@@ -1,0 +1,218 @@
+"""The exercises on BYOL."""
+
+import numpy as np
+import torch
+from torch.nn.functional import mse_loss, normalize
+
+from companion.averaging import cosine
+from companion.exercises import byol, core
+from companion.vision import byol as package
+from companion.vision import probes
+from tests.exercises.helpers import proves
+
+
+def test_loss():
+    def unit(rows):
+        return normalize(rows, dim=1)
+
+    proves(
+        "byol-loss",
+        wrong={
+            "mse_loss": (lambda p, z: mse_loss(unit(p), unit(z)), "summed over a vector's numbers"),
+            "half of it": (lambda p, z: (1 - (unit(p) * unit(z)).sum(1)).mean(), "squared distance"),
+            "a sum over pictures": (lambda p, z: (2 - 2 * (unit(p) * unit(z)).sum(1)).sum(), "averaged over"),
+            "one a picture": (lambda p, z: 2 - 2 * (unit(p) * unit(z)).sum(1), "shape"),
+            "no scaling": (lambda p, z: (p - z).square().sum(1).mean(), "length 1 first"),
+            "columns scaled": (
+                lambda p, z: (normalize(p, dim=0) - normalize(z, dim=0)).square().sum(1).mean(),
+                "every *row*",
+            ),
+            "targets not scaled": (lambda p, z: (unit(p) - z).square().sum(1).mean(), "targets: they are scaled"),
+            "detached": (lambda p, z: byol.byol_loss(p.detach(), z), "must pass"),
+            "nothing": (lambda p, z: print(end=""), "a `return` missing"),
+        },
+    )
+
+
+def test_loss_is_the_packages():
+    prediction, target = byol._rows(0), byol._rows(1)
+    assert torch.allclose(byol.byol_loss(prediction, target), package.loss(prediction, target), rtol=1e-12)
+
+
+def test_stop_gradient():
+    loss, right = byol.byol_loss, byol.symmetric_loss
+
+    def no_stop(online, predictor, target, first, second):
+        return loss(predictor(online(first)), target(second)) + loss(predictor(online(second)), target(first))
+
+    def wrong_side(online, predictor, target, first, second):
+        first_told, second_told = predictor(online(first)), predictor(online(second))
+        return loss(first_told.detach(), target(second)) + loss(second_told.detach(), target(first))
+
+    def same_view(online, predictor, target, first, second):
+        return right(online, predictor, target, first, first) / 2 + right(online, predictor, target, second, second) / 2
+
+    def one_sided(online, predictor, target, first, second):
+        return 2 * loss(predictor(online(first)), target(second).detach())
+
+    def mean_of_both(*given):
+        return right(*given) / 2
+
+    def no_predictor(online, predictor, target, first, second):
+        return right(online, torch.nn.Identity(), target, first, second)
+
+    def predicts_both(online, predictor, target, first, second):
+        return right(online, predictor, torch.nn.Sequential(target, predictor), first, second)
+
+    def all_stopped(*given):
+        with torch.no_grad():
+            return right(*given)
+
+    def encoder_stopped(online, predictor, target, first, second):
+        return right(lambda view: online(view).detach(), predictor, target, first, second)
+
+    proves(
+        "byol-stop-gradient",
+        wrong={
+            "no stop": (no_stop, "have gradients"),
+            "the wrong side": (wrong_side, "have gradients"),
+            "not crossed": (same_view, "the other way round"),
+            "one side twice": (one_sided, "the other way round"),
+            "a mean": (mean_of_both, "the *sum*"),
+            "no predictor": (no_predictor, "predictor(online(view))"),
+            "a predictor on both sides": (predicts_both, "without a predictor"),
+            "everything stopped": (all_stopped, "gradient"),
+            "encoder stopped": (encoder_stopped, "No gradient reached the online"),
+        },
+    )
+
+
+def test_collapse():
+    right = byol.health
+
+    def spread_without_scaling(rows):
+        return rows.std(0).mean() * rows.shape[1] ** 0.5, right(rows)[1]
+
+    def without_root(rows):
+        return normalize(rows, dim=1).std(0).mean(), right(rows)[1]
+
+    def of_values(rows, power=1, centre=True):
+        unit = normalize(rows, dim=1)
+        values = torch.linalg.svdvals(unit - unit.mean(0) * centre) ** power
+        return right(rows)[0], torch.special.entr(values / values.sum()).sum()
+
+    def uncentred(rows):
+        spread, entropy = of_values(rows, centre=False)
+        return spread, entropy.exp()
+
+    proves(
+        "byol-collapse",
+        wrong={
+            "no √d": (without_root, "multiply by √d"),
+            "no scaling": (spread_without_scaling, "length 1"),
+            "entropy, not its exp": (of_values, "exp of the entropy"),
+            "not centred": (uncentred, "Subtract the mean"),
+            "one number": (lambda rows: right(rows)[0], "two numbers"),
+            "nothing": (lambda rows: None, "a `return` missing"),
+        },
+    )
+
+
+def test_health_is_the_packages():
+    rows = byol._rows(3, 100, 8) + 0.5
+    unit = normalize(rows, dim=1)
+    ours = torch.stack(byol.health(rows))
+    assert torch.allclose(ours, torch.stack([probes.spread(unit), probes.effective_rank(unit)]), rtol=1e-12)
+
+
+def test_shares():
+    def constant(taus):
+        tau, updates = taus[0], len(taus)
+        return np.append((1 - tau) ** updates, tau * (1 - tau) ** np.arange(updates - 1, -1, -1))
+
+    def turned(taus):
+        return np.append(byol.shares(taus)[:1], byol.shares(taus)[:0:-1])
+
+    def before(taus):
+        kept = np.cumprod(1 - np.asarray(taus))
+        return np.append(kept[-1], np.asarray(taus) * np.append(1, kept[:-1]))
+
+    proves(
+        "byol-shares",
+        wrong={
+            "no start": (lambda taus: byol.shares(taus)[1:], "the start first"),
+            "the start last": (lambda taus: np.roll(byol.shares(taus), -1), "the start first"),
+            "not shrunk": (lambda taus: np.append(byol.shares(taus)[0], taus), "add up to"),
+            "turned round": (turned, "the last the most"),
+            "updates before": (before, "the last the most"),
+            "the first τ for all": (constant, "each with its own"),
+        },
+    )
+
+
+def test_shares_are_those_of_an_average():
+    """The slow copy of numbers that are each their own dimension."""
+    schedule = cosine(0.3, 20)
+    copy, online = np.eye(21)[0], np.eye(21)[1:]
+    for k, new in enumerate(online, 1):
+        copy = schedule(k) * new + (1 - schedule(k)) * copy
+    assert np.allclose(copy, byol.shares([schedule(k) for k in range(1, 21)]), atol=1e-15)
+
+
+def test_find_the_line():
+    lines = byol.LISTING.splitlines()
+    guilty = byol.guilty_line()
+
+    def number(start):
+        return 1 + next(i for i, line in enumerate(lines) if line.strip().startswith(start))
+
+    proves(
+        "byol-find-the-line",
+        wrong={
+            "the gradient": (number("loss.backward"), "whose weights"),
+            "the prediction": (number("p1 ="), "further up"),
+            "an empty line": (lines.index("") + 1, "is empty"),
+            "beyond the end": (len(lines) + 1, "there is no line"),
+            "a word": ("detach", "line's number"),
+        },
+    )
+    for at, line in enumerate(lines, 1):
+        if line.strip() and at != guilty:
+            assert core.check("byol-find-the-line", at).hint, f"line {at} has no hint: {line}"
+
+
+def test_the_suspect_teaches_its_predictor_nothing():
+    online, predictor, _ = byol._trio(0)
+    before = [weight.clone() for weight in (*online.parameters(), *predictor.parameters())]
+    optimizer = torch.optim.SGD([*online.parameters(), *predictor.parameters()], 0.1)
+    loss = byol.suspect(online, predictor, optimizer, byol._rows(1), byol._rows(2))
+    same = [torch.equal(*pair) for pair in zip(before, (*online.parameters(), *predictor.parameters()), strict=True)]
+    assert same == [False, False, True, True]
+    assert not loss.requires_grad
+
+
+def test_best_predictor():
+    right = byol.best_prediction
+
+    def fitted(online, target, bias=True):
+        x = torch.cat((online, torch.ones_like(online[:, :1])), 1) if bias else online
+        return x @ torch.linalg.lstsq(x, target).solution
+
+    def all_stopped(online, target):
+        return right(online.detach(), target)
+
+    proves(
+        "byol-best-predictor",
+        wrong={
+            "no fit": (lambda online, target: online, "must find it"),
+            "the targets themselves": (lambda online, target: target, "Fit by least squares"),
+            "no bias": (lambda online, target: fitted(online, target, bias=False), "of ones"),
+            "a gradient to the targets": (fitted, "reaches the targets"),
+            "a gradient through the fit": (lambda online, target: fitted(online, target.detach()), "as given"),
+            "no gradient": (all_stopped, "No gradient passes"),
+        },
+    )
+
+
+def test_without_a_predictor_the_last_check_sees_a_collapse():
+    assert byol._spread_with(lambda online, target: online) < 0.5 * byol.LEAST_SPREAD
