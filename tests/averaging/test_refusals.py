@@ -135,6 +135,7 @@ CASES = {
     "its tau": ("TargetNetwork(online, tau=2)", "ValueError", "tau 2.0"),
     "its tau a word": ("TargetNetwork(online, tau='cosine')", "TypeError", "tau 'cosine'"),
     "its buffers": ("TargetNetwork(online, buffers='freeze')", "ValueError", "buffers 'freeze'"),
+    "its mode": ("TargetNetwork(online, mode='training')", "ValueError", 'mode \'training\' "eval" "train"'),
     "a list as online": ("TargetNetwork([torch.ones(3)])", "TypeError", "online list nn.Module"),
     "no deepcopy": ("TargetNetwork(Uncopiable(2, 2))", "TypeError", "online Uncopiable factory="),
     "a factory that is a module": ("TargetNetwork(online, factory=3)", "TypeError", "factory int function"),

@@ -66,6 +66,25 @@ class TestCopy:
         agent["target"].train()
         assert not any(module.training for module in agent["target"].modules())
 
+    def test_in_train_mode_it_stays_in_train_mode_and_keeps_statistics_of_its_own(self) -> None:
+        online = nn.Sequential(nn.Linear(3, 8), nn.BatchNorm1d(8))
+        target = TargetNetwork(online, tau=0.25, buffers="keep", mode="train")
+        holder = nn.ModuleList([online, target]).eval()
+        assert not online.training
+        assert all(module.training for module in target.modules())
+        holder.train()
+        assert all(module.training for module in copy.deepcopy(target).eval().modules())
+        x = 3 + torch.randn(16, 3, generator=torch.Generator().manual_seed(0))
+        said = target(x)
+        torch.testing.assert_close(said.mean(0), torch.zeros(8), rtol=0, atol=1e-5)  # those of the batch
+        statistics = [buffer.clone() for buffer in target.module.buffers()]
+        assert not torch.equal(statistics[0], online[1].running_mean)
+        drift(online, 1)
+        before = target.module[0].weight.clone()
+        target.update(online)
+        assert all(map(torch.equal, statistics, target.module.buffers()))
+        torch.testing.assert_close(target.module[0].weight, 0.75 * before + 0.25 * online[0].weight)
+
     def test_requires_grad_leaves_it_frozen(self) -> None:
         target = TargetNetwork(network()).requires_grad_(True)
         assert not any(parameter.requires_grad for parameter in target.parameters())

@@ -215,6 +215,28 @@ def test_each_process_has_its_own(path, monkeypatch):
     assert {file.name for file in path.parent.iterdir()} == {"run.rank-0-of-2.pt", "run.rank-1-of-2.pt"}
 
 
+def test_processes_that_train_together_have_one_which_the_first_writes_and_all_go_on_from(path, monkeypatch):
+    told = []
+
+    def from_first(value):
+        told.append(value)
+        return told[0]
+
+    monkeypatch.setattr(checkpoints, "from_first", from_first)
+    both = []
+    for rank in range(2):
+        monkeypatch.setattr(checkpoints, "rank_and_world", lambda rank=rank: (rank, 2))
+        both.append(Checkpoint(path, ARGUMENTS, every=0, together=True))
+    assert [checkpoint.due for checkpoint in both] == [True, False]
+    for number, checkpoint in enumerate(both):
+        checkpoint.save(number)
+    assert [file.name for file in path.parent.iterdir()] == ["run.pt"]
+    assert [checkpoint.load() for checkpoint in both] == [0, 0]
+    assert told == [0, None], "the second has read nothing"
+    monkeypatch.undo()
+    assert Checkpoint(path, ARGUMENTS, together=True).load() == 0, "one process goes on from it too"
+
+
 def test_it_is_due_at_its_interval_and_costs_a_twentieth_of_the_time_at_most(path, monkeypatch):
     now = [100.0]
     monkeypatch.setattr(checkpoints.time, "monotonic", lambda: now[0])

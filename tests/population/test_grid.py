@@ -50,6 +50,19 @@ def test_groups_of_nothing_swept_are_one():
     assert fixed == {"hidden": (4,)}
 
 
+def test_one_by_one_every_member_has_one_value_of_every_setting():
+    grid = Grid({"tau": [1.0, 0.1], "hidden": (4, 4), "fast": [True, False]}, seeds=[3, 8])
+    alone = list(grid.one_by_one())
+    assert [members.tolist() for members, _ in alone] == [[member] for member in range(8)]
+    for (member,), values in alone:
+        assert values == {
+            "tau": grid.column("tau")[member],
+            "hidden": (4, 4),
+            "fast": grid.column("fast")[member],
+        }
+    assert [values for _, values in Grid({"tau": 0.1}, seeds=2).one_by_one()] == [{"tau": 0.1}] * 2
+
+
 def test_a_dataset_survives_a_file(tmp_path):
     grid = Grid({"hidden": [(64, 64), (32,)], "double_q": [False, True]}, seeds=2)
     attrs = {"none": None, "hidden": [(64, 64), (32,)], "sizes": (3, 4), "flag": True, "mixed": [1, 0.5], "word": "dqn"}

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from companion.population import Grid
+from companion.population import Grid, checkpoints, runs, shares
 from companion.population.runs import Run
 
 CPU = torch.device("cpu")
@@ -70,6 +70,73 @@ def test_what_ctrl_c_left_is_nan_and_the_next_call_takes_only_what_is_missing(tm
     again, same = count(GRID, checkpoint=path)
     assert again["taken"] == 0
     assert same == facts
+
+
+def alone(grid: Grid, *, at=None, do=None, **options) -> tuple[dict, dict, list]:
+    """Members that train one after another: each counts six steps from its start."""
+    began, taken = [], 0
+    settings = {"arguments": {}, "progress": False, "apart": None, **options}
+    with Run("count", grid, {"number": (3,)}, 6, CPU, **settings) as run:
+        for own, values in run.groups():
+            began.append((own.tolist(), values))
+            counter = Counter([values["start"] * values["size"]])
+            for step in run.steps(own, counter):
+                taken += 1
+                if taken == at:
+                    do()
+                counter.numbers.add_(1)
+                if step % 2 == 0:
+                    run.write(own, step // 2 - 1, {"number": counter.numbers.numpy()}, step)
+    return *run.gathered(), began
+
+
+def test_apart_in_everything_every_member_trains_by_itself(tmp_path):
+    results, _, began = alone(GRID)
+    assert results["number"].tolist() == WHOLE
+    assert [own for own, _ in began] == [[0], [1], [2], [3]]
+    assert began[3][1] == {"start": 5.0, "size": 100}
+    path = tmp_path / "run.pt"
+    results, facts, _ = alone(GRID, at=15, do=lambda: signal.raise_signal(signal.SIGINT), checkpoint=path)
+    assert facts["interrupted"] == "between steps 0 and 6 of 6"
+    assert results["number"][:2].tolist() == WHOLE[:2]
+    assert np.isnan(results["number"][3]).all()
+    results, facts, began = alone(GRID, checkpoint=path)
+    assert results["number"].tolist() == WHOLE
+    assert [own for own, _ in began] == [[2], [3]]
+    assert "interrupted" not in facts
+
+
+def test_of_members_that_train_by_themselves_each_process_has_a_share(monkeypatch):
+    """Of whole members; processes that train together have all of them, and no results to gather."""
+    for rank, expected in [(0, [[0], [1]]), (1, [[2], [3]])]:
+        monkeypatch.setattr(shares, "rank_and_world", lambda rank=rank: (rank, 2))
+        monkeypatch.setattr(runs, "gather", lambda local, own, members: dict(local))
+        results, _, began = alone(GRID)
+        assert [own for own, _ in began] == expected
+        assert results["number"].tolist() == [WHOLE[own] for (own,) in expected]
+    monkeypatch.setattr(runs, "gather", None)
+    monkeypatch.setattr(runs, "agreed", lambda wish: wish)
+    monkeypatch.setattr(checkpoints, "from_first", lambda state: state)
+    results, _, began = alone(GRID, together=True)
+    assert [own for own, _ in began] == [[0], [1], [2], [3]]
+    assert results["number"].tolist() == WHOLE
+
+
+def test_processes_that_train_together_stop_when_one_of_them_wishes_to(monkeypatch):
+    """Once in every step, and between members, each asks the others; here another one wishes to stop in step 9."""
+    asked = []
+
+    def agreed(wish: bool) -> bool:
+        asked.append(wish)
+        return len(asked) == 6 + 1 + 3 or (len(asked) > 10)
+
+    monkeypatch.setattr(runs, "agreed", agreed)
+    results, facts, began = alone(GRID, together=True)
+    assert facts["interrupted"] == "between steps 0 and 6 of 6"
+    assert facts["trained"] == (6 + 3) / 24
+    assert [own for own, _ in began] == [[0], [1]]
+    assert not any(asked)
+    assert np.isnan(results["number"][1]).tolist() == [False, True, True]
 
 
 def test_an_error_leaves_no_trace(capsys, monkeypatch):

@@ -15,12 +15,20 @@ class Example:
     count: int = setting(3, least=1)
     widths: tuple[int, ...] = setting((8, 8), least=1, shapes=True)
     fast: bool = setting(False)
+    pace: str = setting("walk", among=("walk", "trot"))
 
 
 def test_given_settings_come_first_in_their_order_and_then_the_defaults():
     checked = check(Example, {"count": [2, 1], "rate": 1})
-    assert list(checked) == ["count", "rate", "bound", "widths", "fast"]
-    assert checked == {"count": [2, 1], "rate": 1.0, "bound": 1.0, "widths": (8, 8), "fast": False}
+    assert list(checked) == ["count", "rate", "bound", "widths", "fast", "pace"]
+    assert checked == {
+        "count": [2, 1],
+        "rate": 1.0,
+        "bound": 1.0,
+        "widths": (8, 8),
+        "fast": False,
+        "pace": "walk",
+    }
     assert type(checked["rate"]) is float
 
 
@@ -45,12 +53,28 @@ def test_values_out_of_range_are_refused(given):
 
 @pytest.mark.parametrize(
     "given",
-    [{"rate": "x"}, {"rate": None}, {"count": 1.0}, {"count": True}, {"widths": 8}, {"fast": 1}, {"widths": "8"}],
+    [
+        {"rate": "x"},
+        {"rate": None},
+        {"count": 1.0},
+        {"count": True},
+        {"widths": 8},
+        {"fast": 1},
+        {"widths": "8"},
+        {"pace": 1},
+    ],
 )
 def test_values_of_the_wrong_type_are_refused(given):
     (name,) = given
     with pytest.raises(TypeError, match=f"{name}=.* must be"):
         check(Example, given)
+
+
+def test_a_setting_that_is_a_name_takes_the_names_there_are():
+    assert check(Example, {"pace": ["trot", "walk"]})["pace"] == ["trot", "walk"]
+    for given in ("run", ["walk", "run"], ""):
+        with pytest.raises(ValueError, match=r"pace='(run)?' is unknown; it must be 'walk' or 'trot'"):
+            check(Example, {"pace": given})
 
 
 def test_infinity_is_a_value_only_where_it_is_meant_to_be():

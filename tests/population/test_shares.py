@@ -28,6 +28,12 @@ def torchrun(script: Path, *words: str, processes: int = 2) -> "subprocess.Compl
     )
 
 
+def test_one_process_agrees_with_itself():
+    assert shares.agreed(True)
+    assert not shares.agreed(False)
+    assert shares.from_first(told := {"a": 1}) is told
+
+
 def test_one_process_has_everything():
     assert shares.rank_and_world() == (0, 1)
     assert shares.share(np.arange(5)).tolist() == [0, 1, 2, 3, 4]
@@ -54,11 +60,12 @@ def test_shares_are_neighbours_and_make_up_the_whole(members, world, monkeypatch
     assert max(map(len, own)) - min(map(len, own)) <= 1
 
 
-def test_every_process_gets_the_whole_also_one_without_members_and_a_failure_ends_them_all(tmp_path):
+def test_every_process_gets_the_whole_and_the_same_answers_and_a_failure_ends_them_all(tmp_path):
     script = tmp_path / "gathers.py"
     script.write_text("""
 import sys
 import numpy as np
+import torch
 from companion.population import shares
 rank, world = shares.rank_and_world()
 for members in (5, 1):
@@ -67,6 +74,9 @@ for members in (5, 1):
     whole = shares.gather(local, own, members)
     assert whole["a"].dtype == "f4" and whole["b"].dtype == own.dtype
     sys.stdout.write(f"{rank} of {world} {own.tolist()} {whole['a'].sum(1).tolist()} {whole['b'].tolist()}\\n")
+wishes = [shares.agreed(wish) for wish in (False, rank == 1, rank == 0, True)]
+told = shares.from_first({"step": 7, "numbers": torch.arange(3.0)} if rank == 0 else None)
+sys.stdout.write(f"{rank} {wishes} {told['step']} {told['numbers'].tolist()} {shares.from_first(None)}\\n")
 if rank == 1:
     raise RuntimeError("out of luck")
 shares.gather({}, np.arange(0), 0)
@@ -74,8 +84,10 @@ sys.stdout.write("went on without the other\\n")
 """)
     ended = torchrun(script)
     assert sorted(ended.stdout.splitlines()) == [
+        "0 [False, True, True, True] 7 [0.0, 1.0, 2.0] None",
         "0 of 2 [0, 1, 2] [0.0, 3.0, 6.0, 9.0, 12.0] [0, 1, 2, 3, 4]",
         "0 of 2 [0] [0.0] [0]",
+        "1 [False, True, True, True] 7 [0.0, 1.0, 2.0] None",
         "1 of 2 [3, 4] [0.0, 3.0, 6.0, 9.0, 12.0] [0, 1, 2, 3, 4]",
         "1 of 2 [] [0.0] [0]",
     ], ended.stderr
