@@ -257,3 +257,105 @@ def test_the_ring_is_the_packages_queue(batch):
         learner.follow()
         ring.push(learner._new)
     assert torch.equal(ring.keys, learner.queue)
+
+
+class EvalCopy(moco.MoCo):
+    def __init__(self, online, queue, tau, temperature):
+        super().__init__(online, queue, tau, temperature)
+        self.target = companion.TargetNetwork(online, tau=tau)
+
+
+class SameTensors(moco.MoCo):
+    def __init__(self, online, queue, tau, temperature):
+        super().__init__(online, queue, tau, temperature)
+        self.target = online
+
+
+class Reborn(moco.MoCo):
+    def __init__(self, online, queue, tau, temperature):
+        super().__init__(online, queue, tau, temperature)
+        for weight in self.target.parameters():
+            weight.data.normal_()
+
+
+class PushesFirst(moco.MoCo):
+    def loss(self, views):
+        super().loss(views)
+        moco.MoCo.follow(self)
+        return super().loss(views)
+
+    def follow(self): ...
+
+
+class ViewsSwapped(moco.MoCo):
+    def loss(self, views):
+        return super().loss(SimpleNamespace(first=views.second, second=views.first, order=views.order))
+
+
+class GradientToKeys(moco.MoCo):
+    def __init__(self, online, queue, tau, temperature):
+        super().__init__(online, queue, tau, temperature)
+        self.target.module.requires_grad_(True)
+
+    def loss(self, views):
+        self.key = normalize(self.target.module(views.second), dim=1)[views.order.argsort()]
+        return moco.info_nce(normalize(self.online(views.first), dim=1), self.key, self.queue, self.temperature)
+
+    def follow(self):
+        self.key = self.key.detach()
+        super().follow()
+
+
+class LeftShuffled(moco.MoCo):
+    def loss(self, views):
+        return super().loss(SimpleNamespace(first=views.first, second=views.second, order=torch.arange(5)))
+
+
+class OtherWayRound(moco.MoCo):
+    def __init__(self, online, queue, tau, temperature):
+        super().__init__(online, queue, 1 - tau, temperature)
+
+
+class KeysOfTheMovedCopy(moco.MoCo):
+    def loss(self, views):
+        self.views = views
+        return super().loss(views)
+
+    def follow(self):
+        self.target.update(self.online)
+        with torch.no_grad():
+            self.key = normalize(self.target(self.views.second), dim=1)[self.views.order.argsort()]
+        self.queue[(self.pushed + torch.arange(5)) % 8] = self.key
+        self.pushed += 5
+
+
+class AlwaysInFront(moco.MoCo):
+    def follow(self):
+        super().follow()
+        self.pushed = 0
+
+
+def test_by_heart():
+    class Untouched:
+        def __init__(self, online, queue, tau, temperature): ...
+
+        def loss(self, views): ...
+
+        def follow(self): ...
+
+    proves(
+        "moco-by-heart",
+        wrong={
+            "the same tensors": (SameTensors, "never be slow"),
+            "another network": (Reborn, "not equal to the online"),
+            "pushed before the loss": (PushesFirst, "not in the queue yet"),
+            "views swapped": (ViewsSwapped, "of the first views"),
+            "gradient to keys": (GradientToKeys, "torch.no_grad()"),
+            "eval mode": (EvalCopy, "training mode"),
+            "left shuffled": (LeftShuffled, "order.argsort()"),
+            "m for tau": (OtherWayRound, "weight of the online"),
+            "keys of the moved copy": (KeysOfTheMovedCopy, "*before* it moved"),
+            "always the first places": (AlwaysInFront, "wrap around"),
+        },
+        stub=Untouched,
+    )
