@@ -65,7 +65,7 @@ def fail() -> None:
 
 
 def test_the_result_is_labelled():
-    run = train("moco", tau=[1.0, 0.1], temperature=[0.1, 0.2], seeds=[5, 2], epochs=3, evaluate_every=2)
+    run = train("moco", tau=[1.0, 0.1], temperature=[0.1], seeds=[5, 2], epochs=3, evaluate_every=2)
     assert run["knn"].dims == ("tau", "temperature", "seed", "epoch")
     assert run["epoch"].values.tolist() == [0, 2, 3]
     assert run["seed"].values.tolist() == [5, 2]
@@ -258,7 +258,7 @@ from companion.vision.training import Training
 path = sys.argv[1]
 pictures = vision.shapes(train=128, test=64)
 settings = dict(tau=[1.0, 0.1], queue_size=50, parts=2, seeds=1, batch_size=32, hidden=16, embedding=8, warmup=2,
-                epochs=3, evaluate_every=2, progress=False)
+                epochs=2, evaluate_every=2, progress=False)
 
 def in_a_child(name, steps=0, **more):
     'Train in a fork; return when it has taken so many steps.'
@@ -288,7 +288,7 @@ def ended(child):
 
 assert ended(in_a_child(path + ".whole.npz")) == 0
 moments, killed = random.Random(0), 0
-for _ in range(6):
+for _ in range(4):
     child = in_a_child(path + ".resumed.npz", moments.randint(2, 4), checkpoint=path, checkpoint_every=0)
     time.sleep(moments.uniform(0, 0.02))
     os.kill(child, signal.SIGKILL)
@@ -304,7 +304,7 @@ def test_killed_at_random_moments_a_run_ends_with_the_same_bits(tmp_path):
     words = [sys.executable, "-c", KILLED, str(path)]
     ended = subprocess.run(words, env=child_environment(), capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr
-    assert int(ended.stdout) == 6
+    assert int(ended.stdout) == 4
     with np.load(f"{path}.whole.npz") as whole, np.load(f"{path}.resumed.npz") as resumed:
         assert set(whole) == set(resumed) == {*MEASURED, "drift"}
         for name in whole:
