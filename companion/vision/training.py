@@ -201,9 +201,9 @@ def train(
         the share of test pictures whose class 200 neighbours among the training pictures tell, by features of the
         online encoder; and of the online network's embeddings of two views of test pictures ``spread``,
         ``effective_rank``, ``alignment`` and ``uniformity`` (see :mod:`companion.vision.probes`); for MoCo also
-        ``drift``, with the further dimension ``age`` (see :meth:`companion.vision.moco.Learner.drift`). With (swept
-        settings, ``seed``): ``linear``, the share that a linear classifier tells at the end. With ``keep_features``
-        also ``features``, (…, ``picture``, ``feature``). The attributes hold every argument that the numbers depend
+        ``drift``, with the further dimension ``age``, in steps (see :meth:`companion.vision.moco.Learner.drift`). With
+        (swept settings, ``seed``): ``linear``, the share that a linear classifier tells at the end. With
+        ``keep_features`` also ``features``, (…, ``picture``, ``feature``). The attributes hold every argument that the numbers depend
         on, the device, versions, the date and the wall time in seconds; and ``diverged``, ``interrupted`` and
         ``trained`` where there is something to be said, as those of :func:`companion.rl.train`.
 
@@ -294,7 +294,10 @@ def train(
         name: (dims.get(name, ("epoch",)), array[..., 0] if name in ("linear", "features") else array)
         for name, array in results.items()
     }
-    return grid.dataset(variables, coords={"epoch": list(marks)}, attrs={**arguments, **facts})
+    coords = {"epoch": list(marks)}
+    if "drift" in results:
+        coords["age"] = list(range(1, results["drift"].shape[1] + 1))
+    return grid.dataset(variables, coords=coords, attrs={**arguments, **facts})
 
 
 def _measured(

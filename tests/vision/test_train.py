@@ -72,7 +72,7 @@ def test_the_result_is_labelled():
     assert set(run.data_vars) == {*MEASURED, "drift"}
     assert run["linear"].dims == ("tau", "temperature", "seed")
     assert run["drift"].dims == ("tau", "temperature", "seed", "age", "epoch")
-    assert run.sizes["age"] == 3
+    assert run["age"].values.tolist() == [1, 2, 3]
     assert run["loss"].isnull().values[..., 0].all(), "before training there is none"
     assert run["drift"].isnull().values[..., 0].all()
     for name in run.data_vars:
