@@ -203,8 +203,8 @@ def train(
         ``effective_rank``, ``alignment`` and ``uniformity`` (see :mod:`companion.vision.probes`); for MoCo also
         ``drift``, with the further dimension ``age``, in steps (see :meth:`companion.vision.moco.Learner.drift`). With
         (swept settings, ``seed``): ``linear``, the share that a linear classifier tells at the end. With
-        ``keep_features`` also ``features``, (…, ``picture``, ``feature``). The attributes hold every argument that the numbers depend
-        on, the device, versions, the date and the wall time in seconds; and ``diverged``, ``interrupted`` and
+        ``keep_features`` also ``features``, (…, ``picture``, ``feature``). The attributes hold all that the numbers
+        depend on, the device, versions, the date and the wall time in seconds; and ``diverged``, ``interrupted`` and
         ``trained`` where there is something to be said, as those of :func:`companion.rl.train`.
 
     Raises:
