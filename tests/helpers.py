@@ -1,8 +1,11 @@
 """What tests of several parts share."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -15,3 +18,79 @@ def child_environment() -> dict[str, str]:
     """Environment variables of a process with this checkout's package, one thread and no GPU."""
     root = str(Path(__file__).parents[1])
     return {**os.environ, "PYTHONPATH": root, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+
+
+_KILLED = """
+import os, pkgutil, random, signal, sys, time
+import numpy as np
+
+path, counted, call, kills, latest, pause = sys.argv[1:]
+owner, method = counted.rsplit(".", 1)
+called, _, arguments = call.partition("(")
+owner, train = pkgutil.resolve_name(owner), pkgutil.resolve_name(called)
+step, latest = getattr(owner, method), int(latest)
+
+def in_a_child(name, steps=0, **more):
+    'Train in a fork; return when it has taken so many steps.'
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        taken = [0]
+        def one_more(*arguments):
+            taken[0] += 1
+            if taken[0] == steps:
+                os.write(writing, b'.')
+            if steps and taken[0] == steps + 1 + latest // 3:
+                signal.pause()  # whoever kills it is slow
+            step(*arguments)
+        setattr(owner, method, one_more)
+        part = pkgutil.resolve_name(called.partition(":")[0])
+        run = eval("train(" + arguments, {"train": lambda *a, **k: train(*a, **k, **more), "part": part})
+        np.savez(name, **{name: run[name].values for name in run.data_vars})
+        os._exit(0)
+    os.close(writing)
+    if steps:
+        os.read(reading, 1)
+    os.close(reading)
+    return child
+
+def ended(child):
+    return os.waitpid(child, 0)[1]
+
+assert ended(in_a_child(path + ".whole.npz")) == 0
+moments, killed = random.Random(0), 0
+for _ in range(int(kills)):
+    child = in_a_child(path + ".resumed.npz", moments.randint(2, latest), checkpoint=path, checkpoint_every=0)
+    time.sleep(moments.uniform(0, float(pause)))
+    os.kill(child, signal.SIGKILL)
+    killed += os.WIFSIGNALED(ended(child))
+assert ended(in_a_child(path + ".resumed.npz", checkpoint=path, checkpoint_every=0)) == 0
+print(killed)
+"""
+
+
+def killed_and_resumed(
+    path: Path, counted: str, call: str, *, kills: int, latest: int, pause: float
+) -> dict[str, np.ndarray]:
+    """The results of a training call that was killed again and again, which are asserted to be those of a whole run.
+
+    Each time it is killed (SIGKILL) after so many steps and a moment more, on a machine of any speed. The checkpoint is
+    written after every step, so many of the moments lie within a writing.
+
+    Args:
+        path: of the checkpoint.
+        counted: the method that takes a step, as ``"companion.rl.loop:Loop.collect"``.
+        call: the training call, as ``"companion.vision:train('moco', part.shapes(128))"``; ``part`` is the module.
+        kills: how often.
+        latest: the last step, since it was called, after which it may be killed.
+        pause: the moment, in seconds, at most.
+    """
+    words = [sys.executable, "-c", _KILLED, str(path), counted, call, str(kills), str(latest), str(pause)]
+    ended = subprocess.run(words, env=child_environment(), capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert int(ended.stdout) == kills
+    with np.load(f"{path}.whole.npz") as whole, np.load(f"{path}.resumed.npz") as resumed:
+        assert set(whole) == set(resumed)
+        for name in whole:
+            assert whole[name].tobytes() == resumed[name].tobytes(), name
+        return dict(whole)

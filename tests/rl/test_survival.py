@@ -2,8 +2,6 @@
 
 import re
 import signal
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -11,7 +9,7 @@ import xarray as xr
 
 from companion import rl
 from companion.rl.loop import Loop
-from tests.helpers import child_environment, needs_cuda
+from tests.helpers import killed_and_resumed, needs_cuda
 from tests.population.test_shares import torchrun
 from tests.rl.populations import SMALL as SMALLEST
 
@@ -59,70 +57,17 @@ def fail() -> None:
     raise RuntimeError("power cut")
 
 
-KILLED = """
-import os, random, signal, sys, time
-import numpy as np
-from companion import rl
-from companion.rl.loop import Loop
-
-path, algorithm, environment = sys.argv[1:]
-settings = dict(tau=[1.0, 0.1], period=[1, 3], seeds=2, steps=300, learning_starts=60, batch_size=8, hidden=(16,),
-                evaluate_every=50, evaluation_episodes=1, buffer_size=100, progress=False)
-
-def in_a_child(name, steps=0, **more):
-    'Train in a fork; return when it has taken so many steps.'
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        taken, collect = [0], Loop.collect
-        def counted(loop):
-            taken[0] += 1
-            if taken[0] == steps:
-                os.write(writing, b'.')
-            if steps and taken[0] == steps + 10:
-                signal.pause()  # whoever kills it is slow
-            collect(loop)
-        Loop.collect = counted
-        run = rl.train(algorithm, environment, **settings, **more)
-        np.savez(name, **{name: run[name].values for name in run.data_vars})
-        os._exit(0)
-    os.close(writing)
-    if steps:
-        os.read(reading, 1)
-    os.close(reading)
-    return child
-
-def ended(child):
-    return os.waitpid(child, 0)[1]
-
-assert ended(in_a_child(path + ".whole.npz")) == 0
-moments, killed = random.Random(0), 0
-for _ in range(8):
-    child = in_a_child(path + ".resumed.npz", moments.randint(2, 25), checkpoint=path, checkpoint_every=0)
-    time.sleep(moments.uniform(0, 0.004))
-    os.kill(child, signal.SIGKILL)
-    killed += os.WIFSIGNALED(ended(child))
-assert ended(in_a_child(path + ".resumed.npz", checkpoint=path, checkpoint_every=0)) == 0
-print(killed)
-"""
-
-
 @pytest.mark.parametrize(("algorithm", "environment"), [("dqn", "CartPole-v1"), ("td3", "Pendulum-v1")])
 def test_killed_at_random_moments_a_run_ends_with_the_same_bits(algorithm, environment, tmp_path):
-    """Each time after so many steps and some thousandths of a second, on a machine of any speed.
-
-    The checkpoint is written after every step, so many of the moments lie within a writing.
-    """
-    path = tmp_path / "run.pt"
-    words = [sys.executable, "-c", KILLED, str(path), algorithm, environment]
-    ended = subprocess.run(words, env=child_environment(), capture_output=True, text=True, check=False)
-    assert ended.returncode == 0, ended.stderr
-    assert int(ended.stdout) == 8
-    with np.load(f"{path}.whole.npz") as whole, np.load(f"{path}.resumed.npz") as resumed:
-        assert set(whole) == set(resumed) >= {"return", "loss", "predicted"}
-        for name in whole:
-            assert whole[name].tobytes() == resumed[name].tobytes(), name
-        assert np.isfinite(whole["loss"][..., -1]).all()
+    call = (
+        f"companion.rl:train({algorithm!r}, {environment!r}, tau=[1.0, 0.1], period=[1, 3], seeds=2, steps=300, "
+        "learning_starts=60, batch_size=8, hidden=(16,), evaluate_every=50, evaluation_episodes=1, buffer_size=100, "
+        "progress=False)"
+    )
+    step = "companion.rl.loop:Loop.collect"
+    results = killed_and_resumed(tmp_path / "run.pt", step, call, kills=8, latest=25, pause=0.004)
+    assert set(results) >= {"return", "loss", "predicted"}
+    assert np.isfinite(results["loss"][..., -1]).all()
 
 
 def test_a_run_that_has_ended_is_returned_without_training(tmp_path, at):

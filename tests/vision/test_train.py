@@ -3,8 +3,6 @@
 import copy
 import re
 import signal
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -15,7 +13,7 @@ from companion import vision
 from companion.population import checkpoints
 from companion.vision import probes, training
 from companion.vision.training import Training
-from tests.helpers import child_environment
+from tests.helpers import killed_and_resumed
 from tests.population.test_shares import torchrun
 from tests.vision.test_byol import assert_same_states, states
 
@@ -249,67 +247,15 @@ def test_a_learner_by_itself_has_one_value_of_each_setting():
     assert not torch.equal(next(one.parameters()), next(other.parameters()))
 
 
-KILLED = """
-import os, random, signal, sys, time
-import numpy as np
-from companion import vision
-from companion.vision.training import Training
-
-path = sys.argv[1]
-pictures = vision.shapes(train=128, test=64)
-settings = dict(tau=[1.0, 0.1], queue_size=50, parts=2, seeds=1, batch_size=32, hidden=16, embedding=8, warmup=2,
-                epochs=2, evaluate_every=2, progress=False)
-
-def in_a_child(name, steps=0, **more):
-    'Train in a fork; return when it has taken so many steps.'
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        taken, step = [0], Training.step
-        def counted(self, number):
-            taken[0] += 1
-            if taken[0] == steps:
-                os.write(writing, b'.')
-            if steps and taken[0] == steps + 2:
-                signal.pause()  # whoever kills it is slow
-            step(self, number)
-        Training.step = counted
-        run = vision.train("moco", pictures, **settings, **more)
-        np.savez(name, **{name: run[name].values for name in run.data_vars})
-        os._exit(0)
-    os.close(writing)
-    if steps:
-        os.read(reading, 1)
-    os.close(reading)
-    return child
-
-def ended(child):
-    return os.waitpid(child, 0)[1]
-
-assert ended(in_a_child(path + ".whole.npz")) == 0
-moments, killed = random.Random(0), 0
-for _ in range(4):
-    child = in_a_child(path + ".resumed.npz", moments.randint(2, 4), checkpoint=path, checkpoint_every=0)
-    time.sleep(moments.uniform(0, 0.02))
-    os.kill(child, signal.SIGKILL)
-    killed += os.WIFSIGNALED(ended(child))
-assert ended(in_a_child(path + ".resumed.npz", checkpoint=path, checkpoint_every=0)) == 0
-print(killed)
-"""
-
-
 def test_killed_at_random_moments_a_run_ends_with_the_same_bits(tmp_path):
-    """The checkpoint is written after every step, so many of the moments lie within a writing."""
-    path = tmp_path / "run.pt"
-    words = [sys.executable, "-c", KILLED, str(path)]
-    ended = subprocess.run(words, env=child_environment(), capture_output=True, text=True, check=False)
-    assert ended.returncode == 0, ended.stderr
-    assert int(ended.stdout) == 4
-    with np.load(f"{path}.whole.npz") as whole, np.load(f"{path}.resumed.npz") as resumed:
-        assert set(whole) == set(resumed) == {*MEASURED, "drift"}
-        for name in whole:
-            assert whole[name].tobytes() == resumed[name].tobytes(), name
-        assert np.isfinite(whole["loss"][..., -1]).all()
+    call = (
+        "companion.vision:train('moco', part.shapes(train=128, test=64), tau=[1.0, 0.1], queue_size=50, parts=2, "
+        "seeds=1, batch_size=32, hidden=16, embedding=8, warmup=2, epochs=2, evaluate_every=2, progress=False)"
+    )
+    step = "companion.vision.training:Training.step"
+    results = killed_and_resumed(tmp_path / "run.pt", step, call, kills=4, latest=4, pause=0.02)
+    assert set(results) == {*MEASURED, "drift"}
+    assert np.isfinite(results["loss"][..., -1]).all()
 
 
 def test_a_run_stops_when_its_minutes_are_over_and_goes_on_when_called_again(tmp_path):
