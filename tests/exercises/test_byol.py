@@ -69,7 +69,11 @@ def test_stop_gradient():
             return right(*given)
 
     def encoder_stopped(online, predictor, target, first, second):
-        return right(lambda view: online(view).detach(), predictor, target, first, second)
+        class Stopped(torch.nn.Module):
+            def forward(self, view):
+                return online(view).detach()
+
+        return right(Stopped(), predictor, target, first, second)
 
     proves(
         "byol-stop-gradient",
@@ -81,7 +85,7 @@ def test_stop_gradient():
             "a mean": (mean_of_both, "the *sum*"),
             "no predictor": (no_predictor, "predictor(online(view))"),
             "a predictor on both sides": (predicts_both, "without a predictor"),
-            "everything stopped": (all_stopped, "gradient"),
+            "everything stopped": (all_stopped, "no gradient passes"),
             "encoder stopped": (encoder_stopped, "No gradient reached the online"),
         },
     )
@@ -140,8 +144,8 @@ def test_shares():
     proves(
         "byol-shares",
         wrong={
-            "no start": (lambda taus: byol.shares(taus)[1:], "the start first"),
-            "the start last": (lambda taus: np.roll(byol.shares(taus), -1), "the start first"),
+            "no start": (lambda taus: byol.shares(taus)[1:], "start first"),
+            "the start last": (lambda taus: np.roll(byol.shares(taus), -1), "start first"),
             "not shrunk": (lambda taus: np.append(byol.shares(taus)[0], taus), "add up to"),
             "turned round": (turned, "the last the most"),
             "updates before": (before, "the last the most"),
