@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from companion.exercises.core import Exercise, Hint, expect, expect_line, matches, returned
+from companion.exercises.core import Exercise, checks_of_a_line, expect, matches, returned
 
 
 def _rows(seed: int, pictures: int = 12, size: int = 5) -> Float[Tensor, "picture embedding"]:
@@ -385,19 +385,6 @@ def guilty_line() -> int:
     return 1 + next(number for number, line in enumerate(lines) if "p = p.detach()" in line)
 
 
-def _is_a_line(answer: Any) -> None:
-    """It is the number of a line that does something."""
-    expect_line(answer, LISTING)
-
-
-def _is_guilty(answer: Any) -> None:
-    """It is the one that does the harm."""
-    line = LISTING.splitlines()[answer - 1].strip()
-    for start, hint in _INNOCENT.items():
-        if line.startswith(start):
-            raise Hint(f"Line {answer}, `{line}`: {hint}")
-
-
 FIND = Exercise(
     name="byol-find-the-line",
     title="Find the line",
@@ -411,7 +398,7 @@ FIND = Exercise(
     "given, and the target is pulled towards it. The predictor never learns, so it is a fixed random map; and what "
     "moves is exactly the side that must hold still. There is a `detach` in the code, the shapes are right, and the "
     "loss is low. Only the embeddings could have told.",
-    checks=[_is_a_line, _is_guilty],
+    checks=checks_of_a_line(LISTING, _INNOCENT),
     value=True,
 )
 

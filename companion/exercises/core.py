@@ -11,7 +11,7 @@ import os
 import pkgutil
 import textwrap
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import date
 from pathlib import Path
@@ -25,7 +25,7 @@ from companion.study.pages import say, send
 
 Check = Callable[[Any], None]
 
-READING_ORDER = ["iterates", "ema", "bootstrapping", "dqn", "ddpg", "td3", "sac"]
+READING_ORDER = ["iterates", "ema", "bootstrapping", "dqn", "ddpg", "td3", "sac", "moco", "byol"]
 """The order in which the topics are shown; a topic that is not named comes after these."""
 
 
@@ -81,13 +81,30 @@ def expect_settings(answer: Any, settings: type, *, batch: int) -> None:
     expect(quick, f"Keep to 256 hidden units in all and batches of {batch}, so that it stays quick.")
 
 
-def expect_line(answer: Any, listing: str) -> None:
-    """Raise a ``Hint`` unless it is the number, from 1, of a line of a listing that is not empty."""
-    lines = listing.splitlines()
-    a_number = isinstance(answer, int) and not isinstance(answer, bool)
-    expect(a_number, f"Hand in the line's number, such as 5; this is {answer!r}.")
-    expect(1 <= answer <= len(lines), f"The listing has {len(lines)} lines, and there is no line {answer}.")
-    expect(lines[answer - 1].strip(), f"Line {answer} is empty.")
+def checks_of_a_line(listing: str, innocent: Mapping[str, str]) -> list[Check]:
+    """Checks of an answer that is the number, from 1, of the line of a listing that does the harm.
+
+    Args:
+        listing: what the reader sees.
+        innocent: how each harmless line begins, and the hint for who suspects it.
+    """
+    lines = [line.strip() for line in listing.splitlines()]
+
+    def is_a_line(answer: Any) -> None:
+        """It is the number of a line that does something."""
+        a_number = isinstance(answer, int) and not isinstance(answer, bool)
+        expect(a_number, f"Hand in the line's number, such as 5; this is {answer!r}.")
+        expect(1 <= answer <= len(lines), f"The listing has {len(lines)} lines, and there is no line {answer}.")
+        expect(lines[answer - 1], f"Line {answer} is empty.")
+
+    def is_guilty(answer: Any) -> None:
+        """It is the one that does the harm."""
+        line = lines[answer - 1]
+        for start, hint in innocent.items():
+            if line.startswith(start):
+                raise Hint(f"Line {answer}, `{line}`: {hint}")
+
+    return [is_a_line, is_guilty]
 
 
 @dataclass(frozen=True)

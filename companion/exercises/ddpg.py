@@ -16,7 +16,7 @@ from scipy.optimize import brentq
 from scipy.stats import binom
 from torch import Tensor, nn
 
-from companion.exercises.core import Exercise, Hint, expect, expect_line, expect_settings, matches
+from companion.exercises.core import Exercise, Hint, checks_of_a_line, expect, expect_settings, matches
 from companion.population import MLP
 
 # --- ddpg-label -------------------------------------------------------------------------------------------------------
@@ -332,19 +332,6 @@ def guilty_line() -> int:
     return 1 + next(number for number, line in enumerate(lines) if "critic_optimizer.zero_grad" in line)
 
 
-def _is_a_line(answer: Any) -> None:
-    """It is the number of a line that does something."""
-    expect_line(answer, LISTING)
-
-
-def _is_guilty(answer: Any) -> None:
-    """It is the one that does the harm."""
-    line = LISTING.splitlines()[answer - 1].strip()
-    for start, hint in _INNOCENT.items():
-        if line.startswith(start):
-            raise Hint(f"Line {answer}, `{line}`: {hint}")
-
-
 FIND = Exercise(
     name="ddpg-find-the-line",
     title="Find the line",
@@ -360,7 +347,7 @@ FIND = Exercise(
     "actions. A critic that is flattered by its actor: believed values drift upwards, given time even above zero, "
     "where no reward is ever positive. Clear at the start, `critic_optimizer.zero_grad()` right before "
     "`loss.backward()`, and it does not matter who left what.",
-    checks=[_is_a_line, _is_guilty],
+    checks=checks_of_a_line(LISTING, _INNOCENT),
     value=True,
 )
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from companion.averaging import TargetNetwork
-from companion.exercises.core import Exercise, Hint, expect, expect_line, matches, returned
+from companion.exercises.core import Exercise, checks_of_a_line, expect, matches, returned
 
 # --- moco-age ---------------------------------------------------------------------------------------------------------
 
@@ -352,19 +352,6 @@ def guilty_line() -> int:
     return 1 + next(number for number, line in enumerate(lines) if "queue.push" in line)
 
 
-def _is_a_line(answer: Any) -> None:
-    """It is the number of a line that does something."""
-    expect_line(answer, LISTING)
-
-
-def _is_guilty(answer: Any) -> None:
-    """It is the one that does the harm."""
-    line = LISTING.splitlines()[answer - 1].strip()
-    for start, hint in _INNOCENT.items():
-        if line.startswith(start):
-            raise Hint(f"Line {answer}, `{line}`: {hint}")
-
-
 FIND = Exercise(
     name="moco-find-the-line",
     title="Never more than half sure",
@@ -379,7 +366,7 @@ FIND = Exercise(
     "loss cannot fall below log 2. The gradient still points the right way while the own key is hard to find, which is "
     "why it learns; it goes on pushing when the picture is told already. Push after the loss. A limit that a "
     "number should not have, such as exactly one half, is worth more than any curve.",
-    checks=[_is_a_line, _is_guilty],
+    checks=checks_of_a_line(LISTING, _INNOCENT),
     value=True,
 )
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from companion.averaging import soft_update
-from companion.exercises.core import Exercise, Hint, expect, expect_line, expect_settings, matches
+from companion.exercises.core import Exercise, Hint, checks_of_a_line, expect, expect_settings, matches
 from companion.population import MLP
 
 # --- td3-minimum ------------------------------------------------------------------------------------------------------
@@ -425,22 +425,10 @@ def guilty_line() -> int:
     return 1 + next(number for number, line in enumerate(LISTING.splitlines()) if line.strip().startswith("twins = "))
 
 
-def _names_a_line(answer: Any) -> None:
-    """It is the number of a line that does something."""
-    expect_line(answer, LISTING)
-
-
-def _is_the_line(answer: Any) -> None:
-    """It is the one that turns TD3 into something else."""
-    line = LISTING.splitlines()[answer - 1].strip()
-    for start, alibi in _INNOCENT.items():
-        if line.startswith(start):
-            raise Hint(
-                f"Line {answer}, `{line}`, is in order. {alibi} The second column of the figure is the clue: these "
-                "agents overestimate as if nothing were clipped. When does the smaller of two numbers take nothing "
-                "away?"
-            )
-
+_CLUE = (
+    "The second column of the figure is the clue: these agents overestimate as if nothing were clipped. When does the "
+    "smaller of two numbers take nothing away?"
+)
 
 SUSPECT = Exercise(
     name="td3-suspect",
@@ -455,7 +443,9 @@ SUSPECT = Exercise(
     "they start alike. Twins that start alike, see the same batches and are fitted to the same labels stay alike for "
     "ever: the minimum of the two is the first, and the clipped double Q is a plain one. Nothing in the return gives "
     "it away. The mean distance $|Q_1 - Q_2|$ does: it is exactly 0. `copies=2` draws different weights for each.",
-    checks=[_names_a_line, _is_the_line],
+    checks=checks_of_a_line(
+        LISTING, {start: f"That is in order. {alibi} {_CLUE}" for start, alibi in _INNOCENT.items()}
+    ),
     value=True,
 )
 
