@@ -33,15 +33,17 @@ PATIENCE = datetime.timedelta(hours=2)
 def rank_and_world() -> tuple[int, int]:
     """Which process this is, from 0, and how many there are; (0, 1) where ``torchrun`` did not start it.
 
-    The first call under ``torchrun`` waits for all processes and connects them (over gloo, which needs no GPU), unless
-    the program has connected them itself.
+    The first call under ``torchrun`` waits for all processes and connects them (over gloo, GPUs over NCCL), unless the
+    program has connected them itself.
     """
     if not distributed.is_available():
         return 0, 1
     if not distributed.is_initialized():
         if not distributed.is_torchelastic_launched():
             return 0, 1
-        distributed.init_process_group("gloo", timeout=PATIENCE)
+        # Results are gathered over gloo. Between GPUs, which share a batch, gloo cannot do all that is asked of it.
+        gpus = torch.cuda.is_available() and distributed.is_nccl_available()
+        distributed.init_process_group("cpu:gloo,cuda:nccl" if gpus else "gloo", timeout=PATIENCE)
         atexit.register(_leave)
     return distributed.get_rank(), distributed.get_world_size()
 
