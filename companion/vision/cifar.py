@@ -6,6 +6,7 @@ Source: A. Krizhevsky, *Learning Multiple Layers of Features from Tiny Images* (
 
 import os
 import tarfile
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import platformdirs
-import pooch
 import torch
 from jaxtyping import UInt8
 from torch import Tensor
@@ -126,18 +126,21 @@ def _cache() -> Path:
 
 def _archive() -> Path:
     """The official archive, downloaded if it is not there; pooch moves it there once its checksum is right."""
+    with warnings.catch_warnings():  # of tqdm, about a package for notebooks that the bar does not need
+        warnings.simplefilter("ignore")
+        import pooch
+
+    def download(url: str, file: str, caller: Any) -> None:
+        hidden = os.environ.get("COMPANION_PROGRESS") == "0"
+        with tqdm(total=1, desc="CIFAR-10", unit="B", unit_scale=True, leave=False, disable=hidden) as bar:
+            pooch.HTTPDownloader(progressbar=bar, chunk_size=2**16)(url, file, caller)
+
     path = _cache() / "cifar-10-binary.tar.gz"
     try:
-        pooch.retrieve(URL, known_hash=f"md5:{MD5}", fname=path.name, path=path.parent, downloader=_download)
+        pooch.retrieve(URL, known_hash=f"md5:{MD5}", fname=path.name, path=path.parent, downloader=download)
     except (OSError, ValueError) as error:
         raise OSError(
             f"CIFAR-10 could not be downloaded: {error}. Connect to the network and call again; or put {URL} "
             f"(md5 {MD5}) at {path} yourself; or set COMPANION_DATA to a folder that holds {_FOLDER}, unpacked from it"
         ) from error
     return path
-
-
-def _download(url: str, file: str, caller: Any) -> None:
-    hidden = os.environ.get("COMPANION_PROGRESS") == "0"
-    with tqdm(total=1, desc="CIFAR-10", unit="B", unit_scale=True, leave=False, disable=hidden) as bar:
-        pooch.HTTPDownloader(progressbar=bar, chunk_size=2**16)(url, file, caller)
