@@ -194,14 +194,14 @@ def train(
         checkpoint_every: seconds from one writing to the next; 0 is after every step.
         minutes: time after which to stop; no limit if None. With a ``checkpoint``, call again to go on.
         progress: whether to show a progress bar (never where the environment variable ``COMPANION_PROGRESS`` is 0).
-        settings: fields of :class:`companion.vision.byol.BYOL` or :class:`companion.vision.moco.MoCo`.
+        settings: fields of :class:`~companion.vision.byol.BYOL` or :class:`~companion.vision.moco.MoCo`.
 
     Returns:
         With dimensions (swept settings, ``seed``, ``epoch``): ``loss``, the mean since the measurement before; ``knn``,
         the share of test pictures whose class 200 neighbours among the training pictures tell, by features of the
         online encoder; and of the online network's embeddings of two views of test pictures ``spread``,
         ``effective_rank``, ``alignment`` and ``uniformity`` (see :mod:`companion.vision.probes`); for MoCo also
-        ``drift``, with the further dimension ``age``, in steps (see :meth:`companion.vision.moco.Learner.drift`). With
+        ``drift``, with the further dimension ``age``, in steps (see :meth:`~companion.vision.moco.Learner.drift`). With
         (swept settings, ``seed``): ``linear``, the share that a linear classifier tells at the end. With
         ``keep_features`` also ``features``, (…, ``picture``, ``feature``). The attributes hold all that the numbers
         depend on, the device, versions, the date and the wall time in seconds; and ``diverged``, ``interrupted`` and
