@@ -1,13 +1,17 @@
 """What tests of several parts share."""
 
 import os
+import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+import xarray as xr
 
 needs_cuda = pytest.mark.skipif(
     not torch.cuda.is_available(), reason="records CUDA graphs, and there is no CUDA device"
@@ -18,6 +22,42 @@ def child_environment() -> dict[str, str]:
     """Environment variables of a process with this checkout's package, one thread and no GPU."""
     root = str(Path(__file__).parents[1])
     return {**os.environ, "PYTHONPATH": root, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+
+
+def assert_same_run(a: xr.Dataset, b: xr.Dataset) -> None:
+    """Bit for bit, and of the same arguments."""
+    own = ("date", "wall_seconds")
+    assert {k: v for k, v in a.attrs.items() if k not in own} == {k: v for k, v in b.attrs.items() if k not in own}
+    assert_same_numbers(a, b)
+
+
+def assert_same_numbers(a: xr.Dataset, b: xr.Dataset) -> None:
+    """Bit for bit."""
+    assert set(a.data_vars) == set(b.data_vars)
+    for name in a.data_vars:
+        assert a[name].dims == b[name].dims
+        assert a[name].values.tobytes() == b[name].values.tobytes(), name
+
+
+def in_call(monkeypatch: pytest.MonkeyPatch, owner: type, method: str, number: int, do: Callable[[], None]) -> None:
+    """Do something right before the n-th call, of all from now on, of a method."""
+    calls, called = [0], getattr(owner, method)
+
+    def counted(*arguments: Any) -> Any:
+        calls[0] += 1
+        if calls[0] == number:
+            do()
+        return called(*arguments)
+
+    monkeypatch.setattr(owner, method, counted)
+
+
+def press_ctrl_c() -> None:
+    signal.raise_signal(signal.SIGINT)
+
+
+def fail() -> None:
+    raise RuntimeError("power cut")
 
 
 _KILLED = """

@@ -5,10 +5,10 @@ import torch
 from torch.nn.functional import mse_loss, normalize
 
 from companion.averaging import cosine
-from companion.exercises import byol, core
+from companion.exercises import byol
 from companion.vision import byol as package
 from companion.vision import probes
-from tests.exercises.helpers import proves
+from tests.exercises.helpers import proves, proves_the_line
 
 
 def test_loss():
@@ -164,25 +164,11 @@ def test_shares_are_those_of_an_average():
 
 
 def test_find_the_line():
-    lines = byol.LISTING.splitlines()
-    guilty = byol.guilty_line()
-
-    def number(start):
-        return 1 + next(i for i, line in enumerate(lines) if line.strip().startswith(start))
-
-    proves(
-        "byol-find-the-line",
-        wrong={
-            "the gradient": (number("loss.backward"), "whose weights"),
-            "the prediction": (number("p1 ="), "further up"),
-            "an empty line": (lines.index("") + 1, "is empty"),
-            "beyond the end": (len(lines) + 1, "there is no line"),
-            "a word": ("detach", "line's number"),
-        },
-    )
-    for at, line in enumerate(lines, 1):
-        if line.strip() and at != guilty:
-            assert core.check("byol-find-the-line", at).hint, f"line {at} has no hint: {line}"
+    suspects = {
+        "loss.backward": "whose weights",
+        "p1 =": "further up",
+    }
+    proves_the_line("byol-find-the-line", byol.LISTING, byol.guilty_line(), suspects)
 
 
 def test_the_suspect_teaches_its_predictor_nothing():

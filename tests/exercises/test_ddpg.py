@@ -8,7 +8,7 @@ from scipy.stats import binom
 
 from companion.exercises import core, ddpg
 from companion.population import MLP
-from tests.exercises.helpers import proves
+from tests.exercises.helpers import proves, proves_the_line
 
 
 def test_label():
@@ -174,27 +174,14 @@ def test_targets():
 
 
 def test_find_the_line():
-    lines = ddpg.LISTING.splitlines()
     guilty = ddpg.guilty_line()
-    assert "critic_optimizer.zero_grad" in lines[guilty - 1]
-
-    def number(start):
-        return 1 + next(i for i, line in enumerate(lines) if line.strip().startswith(start))
-
-    proves(
-        "ddpg-find-the-line",
-        wrong={
-            "the gradient's source": (number("(-climb)"), "very near"),
-            "the step": (number("agents.critic_optimizer.step"), "second"),
-            "the actor's": (number("agents.actor_optimizer.zero_grad"), "For which network"),
-            "an empty line": (guilty + 1, "is empty"),
-            "beyond the end": (len(lines) + 1, "there is no line"),
-            "a word": ("zero_grad", "line's number"),
-        },
-    )
-    for at, line in enumerate(lines, 1):
-        if line.strip() and at != guilty:
-            assert core.check("ddpg-find-the-line", at).hint, f"line {at} has no hint: {line}"
+    assert "critic_optimizer.zero_grad" in ddpg.LISTING.splitlines()[guilty - 1]
+    suspects = {
+        "(-climb)": "very near",
+        "agents.critic_optimizer.step": "second",
+        "agents.actor_optimizer.zero_grad": "For which network",
+    }
+    proves_the_line("ddpg-find-the-line", ddpg.LISTING, guilty, suspects)
 
 
 def test_the_suspect_is_guilty_from_the_second_update_on():

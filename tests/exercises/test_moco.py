@@ -11,7 +11,7 @@ from torch.nn.functional import normalize
 import companion
 from companion.exercises import core, moco
 from companion.vision.moco import loss
-from tests.exercises.helpers import proves
+from tests.exercises.helpers import proves, proves_the_line
 
 
 def test_age():
@@ -196,26 +196,13 @@ def test_shuffle():
 
 
 def test_find_the_line():
-    lines = moco.LISTING.splitlines()
     guilty = moco.guilty_line()
-    assert "queue.push" in lines[guilty - 1]
-
-    def number(start):
-        return 1 + next(i for i, line in enumerate(lines) if line.strip().startswith(start))
-
-    proves(
-        "moco-find-the-line",
-        wrong={
-            "where it shows": (number("others ="), "very near"),
-            "the own key": (number("own ="), "the only place"),
-            "an empty line": (guilty + 1, "is empty"),
-            "beyond the end": (len(lines) + 1, "there is no line"),
-            "a word": ("push", "line's number"),
-        },
-    )
-    for at, line in enumerate(lines, 1):
-        if line.strip() and at != guilty:
-            assert core.check("moco-find-the-line", at).hint, f"line {at} has no hint: {line}"
+    assert "queue.push" in moco.LISTING.splitlines()[guilty - 1]
+    suspects = {
+        "others =": "very near",
+        "own =": "the only place",
+    }
+    proves_the_line("moco-find-the-line", moco.LISTING, guilty, suspects)
 
 
 def _learner(tau=0.1):

@@ -2,6 +2,7 @@
 
 import re
 import signal
+from functools import partial
 
 import numpy as np
 import pytest
@@ -9,7 +10,14 @@ import xarray as xr
 
 from companion import rl
 from companion.rl.loop import Loop
-from tests.helpers import killed_and_resumed, needs_cuda
+from tests.helpers import (
+    assert_same_run,
+    fail,
+    in_call,
+    killed_and_resumed,
+    needs_cuda,
+    press_ctrl_c,
+)
 from tests.population.test_shares import torchrun
 from tests.rl.populations import SMALL as SMALLEST
 
@@ -20,41 +28,10 @@ def train(algorithm="dqn", environment="CartPole-v1", **settings) -> xr.Dataset:
     return rl.train(algorithm, environment, **{**SMALL, **settings})
 
 
-def assert_same(a: xr.Dataset, b: xr.Dataset) -> None:
-    """Bit for bit, and of the same arguments."""
-    own = ("date", "wall_seconds")
-    assert {k: v for k, v in a.attrs.items() if k not in own} == {k: v for k, v in b.attrs.items() if k not in own}
-    assert set(a.data_vars) == set(b.data_vars)
-    for name in a.data_vars:
-        assert a[name].dims == b[name].dims
-        assert a[name].values.tobytes() == b[name].values.tobytes(), name
-
-
 @pytest.fixture
 def at(monkeypatch):
-    """``at(n, do)``: do something within the n-th step of a loop from now on."""
-
-    def arrange(n: int, do) -> None:
-        calls = [0]
-        collect = Loop.collect
-
-        def counted(loop):
-            calls[0] += 1
-            if calls[0] == n:
-                do()
-            collect(loop)
-
-        monkeypatch.setattr(Loop, "collect", counted)
-
-    return arrange
-
-
-def press_ctrl_c() -> None:
-    signal.raise_signal(signal.SIGINT)
-
-
-def fail() -> None:
-    raise RuntimeError("power cut")
+    """``at(n, do)``: do something within the n-th step of all from now on."""
+    return partial(in_call, monkeypatch, Loop, "collect")
 
 
 @pytest.mark.parametrize(("algorithm", "environment"), [("dqn", "CartPole-v1"), ("td3", "Pendulum-v1")])
@@ -89,7 +66,7 @@ def test_groups_that_train_one_after_another_are_resumed_where_it_broke(failing,
         train(**settings, checkpoint=tmp_path / "run.pt", checkpoint_every=every)
     monkeypatch.undo()
     at(1 + 120 - (failing - 1 if every == 0 else 60), fail)  # would be one step more than are left
-    assert_same(whole, train(**settings, checkpoint=tmp_path / "run.pt"))
+    assert_same_run(whole, train(**settings, checkpoint=tmp_path / "run.pt"))
 
 
 @pytest.mark.parametrize("algorithm", ["ddpg", "td3", "sac"])
@@ -101,7 +78,7 @@ def test_every_algorithm_goes_on_from_its_checkpoint(algorithm, tmp_path, at, mo
     at(41, press_ctrl_c)
     assert train(algorithm, **settings, checkpoint=tmp_path / "run.pt").attrs["interrupted"] == "at step 41 of 60"
     monkeypatch.undo()
-    assert_same(whole, train(algorithm, **settings, checkpoint=tmp_path / "run.pt"))
+    assert_same_run(whole, train(algorithm, **settings, checkpoint=tmp_path / "run.pt"))
 
 
 def test_ctrl_c_returns_what_was_trained_so_far(at):
@@ -144,7 +121,7 @@ def test_a_run_stops_when_its_minutes_are_over_and_goes_on_when_called_again(tmp
     for step in range(2, 60):  # each call takes a step at least
         run = train(checkpoint=path, minutes=0)
         assert run.attrs["interrupted"] == f"at step {step} of 60"
-    assert_same(whole, train(checkpoint=path, minutes=0))
+    assert_same_run(whole, train(checkpoint=path, minutes=0))
 
 
 @pytest.mark.parametrize(
@@ -195,7 +172,7 @@ def test_what_diverges_is_named_leaves_a_gap_and_touches_no_other(tmp_path, at, 
     at(50, press_ctrl_c)
     train(learning_rate=[1e-3, 1e30], checkpoint=tmp_path / "run.pt")
     monkeypatch.undo()
-    assert_same(run, train(learning_rate=[1e-3, 1e30], checkpoint=tmp_path / "run.pt"))
+    assert_same_run(run, train(learning_rate=[1e-3, 1e30], checkpoint=tmp_path / "run.pt"))
 
 
 @pytest.mark.parametrize(
@@ -251,7 +228,7 @@ def test_a_step_recorded_as_a_graph_is_the_step(algorithm, environment, monkeypa
     settings = {"device": "cuda", "tau": [1.0, 0.1], "evaluation_episodes": 1}
     recorded = train(algorithm, environment, **settings)
     monkeypatch.setattr("companion.rl.loop.Captured", lambda function, device: function)
-    assert_same(recorded, train(algorithm, environment, **settings))
+    assert_same_run(recorded, train(algorithm, environment, **settings))
 
 
 @needs_cuda
@@ -261,4 +238,4 @@ def test_a_run_on_a_gpu_goes_on_from_its_checkpoint(tmp_path, at):
     at(24, press_ctrl_c)  # in the fourth step that learns, the first that is recorded
     broken = train("td3", **settings, checkpoint=tmp_path / "run.pt")
     assert broken.attrs["interrupted"] == "at step 24 of 60"
-    assert_same(whole, train("td3", **settings, checkpoint=tmp_path / "run.pt"))
+    assert_same_run(whole, train("td3", **settings, checkpoint=tmp_path / "run.pt"))
