@@ -262,7 +262,7 @@ RECORDINGS = {
                 "epochs": 16,
                 "evaluate_every": 4,
             },
-            seeds=2,
+            seeds=4,
             part=1,
         ),
         Recording(
