@@ -5,14 +5,16 @@ import difflib
 import math
 from collections.abc import Collection, Iterable, Mapping
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 
 from companion.population.grid import Grid
 
-__all__ = ["at_least_one", "check", "nearest", "setting", "settings_of", "shape_settings"]
+__all__ = ["at_least_one", "check", "nearest", "one_of", "setting", "settings_of", "shape_settings"]
+
+T = TypeVar("T")
 
 _KINDS: dict[type, tuple[tuple[type, ...], str]] = {
     bool: ((bool, np.bool_), "True or False"),
@@ -99,6 +101,17 @@ def at_least_one(**counts: Any) -> None:
 def nearest(word: str, known: Iterable[str]) -> str:
     """The known word that is spelt most like this one."""
     return difflib.get_close_matches(str(word), list(known), n=1, cutoff=0.0)[0]
+
+
+def one_of(known: Mapping[str, T], what: str, name: str) -> T:
+    """What is known by this name.
+
+    Raises:
+        ValueError: nothing is; the nearest name is named.
+    """
+    if name not in known:
+        raise ValueError(f"unknown {what} {name!r}: did you mean {nearest(name, known)!r}? Known: {', '.join(known)}.")
+    return known[name]
 
 
 def _one(field: "dataclasses.Field[Any]", value: Any) -> Any:

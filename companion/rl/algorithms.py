@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from companion.population import Grid
-from companion.population.settings import check, nearest, settings_of, shape_settings
+from companion.population.settings import check, one_of, settings_of, shape_settings
 from companion.rl import actor_critic, ddpg, dqn, sac, td3
 
 __all__ = ["ALGORITHMS", "make_agents", "named"]
@@ -29,12 +29,7 @@ def named(algorithm: str) -> tuple[type, type[Population]]:
     Raises:
         ValueError: there is none of that name; the nearest is named.
     """
-    if algorithm not in ALGORITHMS:
-        raise ValueError(
-            f"unknown algorithm {algorithm!r}: did you mean {nearest(algorithm, ALGORITHMS)!r}? "
-            f"Known algorithms: {', '.join(ALGORITHMS)}."
-        )
-    return ALGORITHMS[algorithm]
+    return one_of(ALGORITHMS, "algorithm", algorithm)
 
 
 def make_agents(

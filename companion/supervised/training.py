@@ -18,7 +18,7 @@ from companion.population import MLP, Grid, Streams, flatten
 from companion.population.lasting import put_back, tensors
 from companion.population.networks import flatten_gradients
 from companion.population.runs import Run, choose_device
-from companion.population.settings import at_least_one, check, nearest, setting, settings_of, shape_settings
+from companion.population.settings import at_least_one, check, one_of, setting, settings_of, shape_settings
 from companion.supervised.data import DATASETS, Split, split
 
 __all__ = ["Classifiers", "Settings", "train", "weight_of_new"]
@@ -176,11 +176,7 @@ def train(
             checkpoint that cannot be written or gone on from; all before any training.
         TypeError: a value of the wrong type.
     """
-    if dataset not in DATASETS:
-        raise ValueError(
-            f"unknown dataset {dataset!r}: did you mean {nearest(dataset, DATASETS)!r}? "
-            f"Known data sets: {', '.join(DATASETS)}."
-        )
+    one_of(DATASETS, "dataset", dataset)
     at_least_one(steps=steps)
     every = max(1, steps // 20) if evaluate_every is None else evaluate_every
     at_least_one(evaluate_every=every)

@@ -54,10 +54,6 @@ class MomentumLearner(nn.Module, abc.ABC):
         """Move the slow copy; once after each step of the optimizer."""
         self.target.update(self.online)
 
-    def embed(self, images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch embedding"]:
-        """What the online network says of pictures in [0, 1], scaled to length 1."""
-        return normalize(self.online(images), dim=1)
-
     def parameter_groups(self) -> Iterator[dict[str, Any]]:
         """What the optimizer changes; ``factor`` is to the learning rate."""
         yield {"params": list(self.online.parameters()), "factor": 1.0}

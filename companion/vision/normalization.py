@@ -62,8 +62,9 @@ class BatchNorm(nn.Module):
     def _over_all_processes(self, x: Float[Tensor, "batch feature *plane"]) -> Float[Tensor, "batch feature *plane"]:
         axes, shape = [axis for axis in range(x.ndim) if axis != 1], [1, -1, *[1] * (x.ndim - 2)]
         count = x.numel() // x.shape[1] * world()
-        mean = total(x.float().sum(axes) if x.dtype.itemsize < 4 else x.sum(axes)) / count
-        centred = x - mean.view(shape)
+        wide = x.float() if x.dtype.itemsize < 4 else x
+        mean = total(wide.sum(axes)) / count
+        centred = wide - mean.view(shape)
         variance = total(centred.square().sum(axes)) / count
         self._follow(mean.detach(), variance.detach() * count / (count - 1))
         scale = self.weight * (variance + self.eps).rsqrt()

@@ -1,9 +1,8 @@
-"""The training loop of self-supervision, and what is measured on the way."""
+"""The training loop of self-supervision."""
 
 import hashlib
 import os
-from collections.abc import Callable, Mapping, Sequence
-from copy import deepcopy
+from collections.abc import Callable, Sequence
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
@@ -14,17 +13,17 @@ import xarray as xr
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
-from companion.population import Grid, Streams
+from companion.population import Grid
 from companion.population.runs import Run, choose_device
-from companion.population.settings import at_least_one, check, nearest
+from companion.population.settings import at_least_one, check, one_of
 from companion.population.shares import rank_and_world
-from companion.vision import byol, moco, probes
-from companion.vision.augmentation import NUMBERS, Augmentation, augment
+from companion.vision import byol, moco
+from companion.vision.augmentation import Augmentation
 from companion.vision.cifar import cifar10
 from companion.vision.datasets import Dataset
 from companion.vision.encoders import make_encoder
-from companion.vision.momentum import MomentumLearner, unit
-from companion.vision.normalization import BatchNorm
+from companion.vision.evaluation import MEASURED, calibrated, evaluate
+from companion.vision.momentum import MomentumLearner
 from companion.vision.parallel import one_batch_for_all, total, world
 from companion.vision.shapes import shapes
 from companion.vision.views import Views
@@ -40,9 +39,6 @@ ALGORITHMS: dict[str, tuple[type, Callable[[SimpleNamespace, int], MomentumLearn
 DATASETS = {"shapes": shapes, "cifar10": cifar10}
 """Name to a function that returns the :class:`Dataset`."""
 
-_MEASURED = ("knn", "spread", "effective_rank", "alignment", "uniformity")
-_JUDGED = 2_000  # pictures whose embeddings are measured
-
 
 def load(dataset: str) -> Dataset:
     """A data set by its name: ``"shapes"`` or ``"cifar10"``.
@@ -50,7 +46,7 @@ def load(dataset: str) -> Dataset:
     Raises:
         ValueError: there is none of that name; the nearest is named. And as :func:`cifar10` does.
     """
-    return DATASETS[_known("dataset", dataset, DATASETS)]()
+    return one_of(DATASETS, "dataset", dataset)()
 
 
 def make_learner(algorithm: str, *, updates: int = 1_000, seed: int = 0, **settings: Any) -> MomentumLearner:
@@ -69,7 +65,7 @@ def make_learner(algorithm: str, *, updates: int = 1_000, seed: int = 0, **setti
     Raises:
         ValueError: an unknown algorithm or setting, a value out of range, or a list.
     """
-    settings_type, learner_type = ALGORITHMS[_known("algorithm", algorithm, ALGORITHMS)]
+    settings_type, learner_type = one_of(ALGORITHMS, "algorithm", algorithm)
     checked = check(settings_type, settings)
     if swept := [name for name, value in checked.items() if isinstance(value, list)]:
         raise ValueError(f"{', '.join(swept)} is a list: one learner has one value of it")
@@ -213,7 +209,7 @@ def train(
             from; all before any training.
         TypeError: a value of the wrong type.
     """
-    settings_type, _ = ALGORITHMS[_known("algorithm", algorithm, ALGORITHMS)]
+    settings_type, _ = one_of(ALGORITHMS, "algorithm", algorithm)
     at_least_one(epochs=epochs)
     every = max(1, epochs // 5) if evaluate_every is None else evaluate_every
     at_least_one(evaluate_every=every)
@@ -238,7 +234,7 @@ def train(
         "keep_features": keep_features,
     }
     marks = {epoch: column for column, epoch in enumerate(sorted({*range(0, epochs, every), epochs}))}
-    shapes_of: dict[str, tuple[int, ...]] = {name: (len(marks),) for name in ("loss", *_MEASURED)}
+    shapes_of: dict[str, tuple[int, ...]] = {name: (len(marks),) for name in ("loss", *MEASURED)}
     shapes_of["linear"] = (1,)
     if algorithm == "moco":
         ages = max(row.queue_size // batch for row in rows)
@@ -270,23 +266,24 @@ def train(
             views = Views(data.train.images, how, batch_size=batch, seed=seed, shuffle=shuffle)
             training = Training(learner, views, steps)
             if run.taken(own) == 0:
-                run.write(own, 0, _row(_measured(learner, data, how, seed, calibrate=True)), 0)
+                run.write(own, 0, _row(evaluate(calibrated(learner.online, data), data, how, seed)), 0)
             for step in run.steps(own, training):
                 training.step(step)
                 epoch, rest = divmod(step, per_epoch)
-                if rest == 0 and epoch in marks:
-                    since = step - per_epoch * max(mark for mark in marks if mark < epoch)
-                    measured = {"loss": training.read_loss(since), **_measured(learner, data, how, seed)}
-                    run.write(own, marks[epoch], _row(measured), step)
-                    if isinstance(learner, moco.Learner):
-                        drift = learner.drift(views, step)
-                        run.results["drift"][own, : len(drift), marks[epoch]] = drift.cpu().numpy()
+                if rest or epoch not in marks:
+                    continue
+                measured = evaluate(learner.online, data, how, seed, final=step == steps)
+                since = step - per_epoch * max(mark for mark in marks if mark < epoch)
+                at_marks = {"loss": training.read_loss(since)} | {name: measured[name] for name in MEASURED}
+                run.write(own, marks[epoch], _row(at_marks), step)
+                if isinstance(learner, moco.Learner):
+                    drift = learner.drift(views, step)
+                    run.results["drift"][own, : len(drift), marks[epoch]] = drift.cpu().numpy()
                 if step == steps:
-                    final = {"linear": _linear(learner, data)}
-                    run.write(own, 0, _row(final), step)
+                    run.write(own, 0, _row({"linear": measured["linear"]}), step)
                     if keep_features:
-                        features = probes.features(learner.encoder, data.test.images)
-                        run.results["features"][own, :, : features.shape[1], 0] = features.cpu().numpy()
+                        features = measured["features"].cpu().numpy()
+                        run.results["features"][own, :, : features.shape[1], 0] = features
 
     results, facts = run.gathered()
     dims = {"drift": ("age", "epoch"), "linear": (), "features": ("picture", "feature")}
@@ -298,48 +295,6 @@ def train(
     if "drift" in results:
         coords["age"] = list(range(1, results["drift"].shape[1] + 1))
     return grid.dataset(variables, coords=coords, attrs={**arguments, **facts})
-
-
-def _measured(
-    learner: MomentumLearner, data: Dataset, how: Augmentation, seed: int, *, calibrate: bool = False
-) -> dict[str, Tensor]:
-    """The numbers of :data:`_MEASURED`, which leave the learner as it was.
-
-    Before training batch normalisation has seen nothing. ``calibrate`` gives it the statistics of some pictures first,
-    in a copy, so that a random network is judged as one that is not trained, and not as one that is not normalised.
-    """
-    network = deepcopy(learner.online) if calibrate else learner.online
-    if calibrate:
-        for module in network.modules():
-            if isinstance(module, BatchNorm):
-                module.parts, module.momentum = 1, 1.0
-        with torch.no_grad():
-            network(data.train.images[:_JUDGED] / 255)
-    bank, queries = (probes.features(network[0], part.images) for part in (data.train, data.test))
-    told = probes.knn(bank, data.train.labels, queries, classes=len(data.classes))
-    judged = data.test.images[:_JUDGED]
-    first, second = (
-        unit(probes.features(network, augment(judged, numbers.to(judged.device), how)))
-        for numbers in torch.from_numpy(Streams([seed], "judged views").uniform(2, len(judged), NUMBERS)[0])
-    )
-    if not first.isfinite().all():  # it has diverged: there is no singular value of infinity
-        return dict.fromkeys(_MEASURED, torch.tensor(torch.nan))
-    return {
-        "knn": (told == data.test.labels).float().mean(),
-        "spread": probes.spread(first),
-        "effective_rank": probes.effective_rank(first),
-        "alignment": probes.alignment(first, second),
-        "uniformity": probes.uniformity(first),
-    }
-
-
-def _linear(learner: MomentumLearner, data: Dataset) -> Tensor:
-    """The share of test pictures that a linear classifier of frozen features tells."""
-    train, test = (probes.features(learner.encoder, part.images) for part in (data.train, data.test))
-    if not (train.isfinite().all() and test.isfinite().all()):  # it has diverged
-        return torch.tensor(torch.nan)
-    told = probes.linear_probe(train, data.train.labels, test, classes=len(data.classes))
-    return (told == data.test.labels).float().mean()
 
 
 def _check_batches(batch: int | list[int], rows: list[SimpleNamespace], pictures: int, processes: int) -> None:
@@ -374,14 +329,3 @@ def _fingerprint(data: Dataset) -> str:
         digest.update(part.images.cpu().numpy().data)
         digest.update(part.labels.cpu().numpy().data)
     return digest.hexdigest()
-
-
-def _known(what: str, name: str, known: Mapping[str, Any]) -> str:
-    """The name, if it is known.
-
-    Raises:
-        ValueError: it is not; the nearest is named.
-    """
-    if name not in known:
-        raise ValueError(f"unknown {what} {name!r}: did you mean {nearest(name, known)!r}? Known: {', '.join(known)}.")
-    return name

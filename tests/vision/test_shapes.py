@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy
 from companion import vision
 from companion.vision import Dataset, Pictures, Views, probes
 from companion.vision.encoders import make_encoder
-from companion.vision.training import _measured
+from companion.vision.evaluation import calibrated, evaluate
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +136,7 @@ def test_pixels_and_a_random_network_do_badly_and_a_supervised_one_well(seed):
     mean = flat[0].mean()
     pixels = share(probes.knn(flat[0] - mean, data.train.labels, flat[1] - mean, classes=10), data.test)
     learner = vision.make_learner("byol", seed=seed)
-    random = _measured(learner, data, data.augmentation, seed, calibrate=True)["knn"].item()
+    random = evaluate(calibrated(learner.online, data), data, data.augmentation, seed)["knn"].item()
     learnt = supervised(data, seed)
     assert pixels < 0.55
     assert random < 0.48

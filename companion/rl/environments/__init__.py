@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import torch
 
-from companion.population.settings import nearest
+from companion.population.settings import one_of
 from companion.rl.environments.cartpole import CARTPOLE, draw_cartpole
 from companion.rl.environments.environment import Environment
 from companion.rl.environments.pendulum import PENDULUM, draw_pendulum
@@ -32,12 +32,7 @@ def make(name: str) -> Environment:
     Raises:
         ValueError: if there is none, naming the nearest one.
     """
-    if name not in KNOWN:
-        raise ValueError(
-            f"unknown environment {name!r}: did you mean {nearest(name, KNOWN)!r}? "
-            f"Known environments: {', '.join(KNOWN)}."
-        )
-    return KNOWN[name]
+    return one_of(KNOWN, "environment", name)
 
 
 def make_world(name: str, seeds: Sequence[int], device: torch.device) -> World:
