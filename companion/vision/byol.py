@@ -16,15 +16,15 @@ from torch import Tensor, nn
 
 from companion.averaging import cosine
 from companion.population.settings import setting
-from companion.vision.encoders import ENCODERS, head
-from companion.vision.momentum import MomentumLearner, unit
+from companion.vision.encoders import head
+from companion.vision.momentum import MomentumLearner, MomentumSettings, unit
 from companion.vision.views import Pair
 
 __all__ = ["BYOL", "Learner", "loss"]
 
 
 @dataclass(frozen=True)
-class BYOL:
+class BYOL(MomentumSettings):
     """Settings of BYOL. The defaults are for the small encoder and a run of some hundred steps."""
 
     tau: float = setting(0.2, least=0, most=1)
@@ -37,22 +37,6 @@ class BYOL:
     """Learning rate of the predictor, relative to the rest's. The paper's is 1."""
     stop_gradient: bool = setting(True)
     """Whether the target is taken as given. Otherwise it is the online network itself, and the loss pulls at both."""
-    learning_rate: float = setting(2e-3, least=0)
-    """Of the optimizer, at its largest."""
-    warmup: int = setting(50, least=0)
-    """Steps over which the learning rate rises to that; from there it falls to 0 along half a cosine."""
-    optimizer: str = setting("adam", among=("adam", "sgd"))
-    """``"adam"``, with decoupled weight decay, or ``"sgd"`` with momentum 0.9."""
-    weight_decay: float = setting(0.0, least=0)
-    """Share of the weights lost in a step, relative to the learning rate."""
-    batch_size: int = setting(128, least=2)
-    """Pictures in a step."""
-    encoder: str = setting("small", among=tuple(ENCODERS))
-    """``"small"``, or ``"resnet18"`` in its form for CIFAR-10."""
-    hidden: int = setting(128, least=1)
-    """Units of the hidden layer of projector and predictor; the paper's is 4,096."""
-    embedding: int = setting(64, least=1)
-    """Outputs of projector and predictor; the paper's is 256."""
 
 
 class Learner(MomentumLearner):

@@ -16,8 +16,7 @@ from torch.nn.functional import cross_entropy, normalize
 
 from companion.averaging import TargetNetwork
 from companion.population.settings import setting
-from companion.vision.encoders import ENCODERS
-from companion.vision.momentum import MomentumLearner, unit
+from companion.vision.momentum import MomentumLearner, MomentumSettings, unit
 from companion.vision.parallel import everyone, mine
 from companion.vision.views import Pair, Views
 
@@ -25,7 +24,7 @@ __all__ = ["Learner", "MoCo", "loss"]
 
 
 @dataclass(frozen=True)
-class MoCo:
+class MoCo(MomentumSettings):
     """Settings of MoCo. The defaults are for the small encoder and a run of some hundred steps."""
 
     tau: float = setting(0.05, least=0, most=1)
@@ -38,22 +37,6 @@ class MoCo:
     """Parts of a batch that are batch-normalised by themselves, as on so many GPUs; the paper's is 8."""
     shuffle: bool = setting(True)
     """Whether keys are in other parts than their queries ("Shuffling BN", section 3.3)."""
-    learning_rate: float = setting(2e-3, least=0)
-    """Of the optimizer, at its largest."""
-    warmup: int = setting(50, least=0)
-    """Steps over which the learning rate rises to that; from there it falls to 0 along half a cosine."""
-    optimizer: str = setting("adam", among=("adam", "sgd"))
-    """``"adam"``, with decoupled weight decay, or ``"sgd"`` with momentum 0.9."""
-    weight_decay: float = setting(0.0, least=0)
-    """Share of the weights lost in a step, relative to the learning rate."""
-    batch_size: int = setting(128, least=2)
-    """Pictures in a step."""
-    encoder: str = setting("small", among=tuple(ENCODERS))
-    """``"small"``, or ``"resnet18"`` in its form for CIFAR-10."""
-    hidden: int = setting(128, least=1)
-    """Units of the projector's hidden layer; the second paper's is 2,048."""
-    embedding: int = setting(64, least=1)
-    """Length of a key; the papers' is 128."""
     normalized: bool = setting(True)
     """Whether the projector's hidden layer is batch-normalised. The second paper's is not, and needs more steps."""
 

@@ -2,6 +2,7 @@
 
 import abc
 from collections.abc import Iterator
+from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,10 +12,33 @@ from torch.nn.functional import normalize
 
 from companion.averaging import TargetNetwork
 from companion.averaging.schedules import Schedule
-from companion.vision.encoders import head, make_encoder
+from companion.population.settings import setting
+from companion.vision.encoders import ENCODERS, head, make_encoder
 from companion.vision.views import Pair
 
-__all__ = ["MomentumLearner"]
+__all__ = ["MomentumLearner", "MomentumSettings", "unit"]
+
+
+@dataclass(frozen=True)
+class MomentumSettings:
+    """Settings that MoCo and BYOL share."""
+
+    learning_rate: float = setting(2e-3, least=0)
+    """Of the optimizer, at its largest."""
+    warmup: int = setting(50, least=0)
+    """Steps over which the learning rate rises to that; from there it falls to 0 along half a cosine."""
+    optimizer: str = setting("adam", among=("adam", "sgd"))
+    """``"adam"``, with decoupled weight decay, or ``"sgd"`` with momentum 0.9."""
+    weight_decay: float = setting(0.0, least=0)
+    """Share of the weights lost in a step, relative to the learning rate."""
+    batch_size: int = setting(128, least=2)
+    """Pictures in a step."""
+    encoder: str = setting("small", among=tuple(ENCODERS))
+    """``"small"``, or ``"resnet18"`` in its form for CIFAR-10."""
+    hidden: int = setting(128, least=1)
+    """Units of each hidden layer behind the encoder; in MoCo's second paper 2,048, in BYOL's 4,096."""
+    embedding: int = setting(64, least=1)
+    """Outputs of the projector, and of BYOL's predictor; in MoCo's papers 128, in BYOL's 256."""
 
 
 class MomentumLearner(nn.Module, abc.ABC):

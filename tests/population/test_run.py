@@ -1,6 +1,7 @@
 """A run's bookkeeping, around a program that does nothing but count."""
 
 import signal
+from functools import partial
 
 import numpy as np
 import pytest
@@ -26,11 +27,15 @@ class Counter:
 
 
 def count(grid: Grid, *, steps=6, at=None, do=None, **options) -> tuple[dict, dict]:
-    """Write what was counted after every second step; do something in the n-th step of all."""
-    taken = 0
+    """Write what was counted after every second step; do something in the n-th step of all.
+
+    Beside the results it returns how many steps were ``taken``, and the groups that ``began``.
+    """
+    taken, began = 0, []
     settings = {"arguments": {"steps": steps}, "progress": False, "apart": ["size"], **options}
     with Run("count", grid, {"number": (3,), "pair": (2, 3)}, steps, CPU, **settings) as run:
         for own, fixed in run.groups():
+            began.append((own.tolist(), fixed))
             counter = Counter(grid.column("start")[own] * fixed["size"])
             for step in run.steps(own, counter):
                 taken += 1
@@ -41,7 +46,7 @@ def count(grid: Grid, *, steps=6, at=None, do=None, **options) -> tuple[dict, di
                     number = counter.numbers.numpy()
                     run.write(own, step // 2 - 1, {"number": number, "pair": np.stack([number, -number], 1)}, step)
     results, facts = run.gathered()
-    return {**results, "taken": taken}, facts
+    return {**results, "taken": taken, "began": began}, facts
 
 
 GRID = Grid({"start": [0.0, 5.0], "size": [1, 100]})
@@ -72,37 +77,23 @@ def test_what_ctrl_c_left_is_nan_and_the_next_call_takes_only_what_is_missing(tm
     assert same == facts
 
 
-def alone(grid: Grid, *, at=None, do=None, **options) -> tuple[dict, dict, list]:
-    """Members that train one after another: each counts six steps from its start."""
-    began, taken = [], 0
-    settings = {"arguments": {}, "progress": False, "apart": None, **options}
-    with Run("count", grid, {"number": (3,)}, 6, CPU, **settings) as run:
-        for own, values in run.groups():
-            began.append((own.tolist(), values))
-            counter = Counter([values["start"] * values["size"]])
-            for step in run.steps(own, counter):
-                taken += 1
-                if taken == at:
-                    do()
-                counter.numbers.add_(1)
-                if step % 2 == 0:
-                    run.write(own, step // 2 - 1, {"number": counter.numbers.numpy()}, step)
-    return *run.gathered(), began
+alone = partial(count, apart=None)
+"""Members that train one after another."""
 
 
 def test_apart_in_everything_every_member_trains_by_itself(tmp_path):
-    results, _, began = alone(GRID)
+    results, _ = alone(GRID)
     assert results["number"].tolist() == WHOLE
-    assert [own for own, _ in began] == [[0], [1], [2], [3]]
-    assert began[3][1] == {"start": 5.0, "size": 100}
+    assert [own for own, _ in results["began"]] == [[0], [1], [2], [3]]
+    assert results["began"][3][1] == {"start": 5.0, "size": 100}
     path = tmp_path / "run.pt"
-    results, facts, _ = alone(GRID, at=15, do=lambda: signal.raise_signal(signal.SIGINT), checkpoint=path)
+    results, facts = alone(GRID, at=15, do=lambda: signal.raise_signal(signal.SIGINT), checkpoint=path)
     assert facts["interrupted"] == "between steps 0 and 6 of 6"
     assert results["number"][:2].tolist() == WHOLE[:2]
     assert np.isnan(results["number"][3]).all()
-    results, facts, began = alone(GRID, checkpoint=path)
+    results, facts = alone(GRID, checkpoint=path)
     assert results["number"].tolist() == WHOLE
-    assert [own for own, _ in began] == [[2], [3]]
+    assert [own for own, _ in results["began"]] == [[2], [3]]
     assert "interrupted" not in facts
 
 
@@ -111,14 +102,14 @@ def test_of_members_that_train_by_themselves_each_process_has_a_share(monkeypatc
     for rank, expected in [(0, [[0], [1]]), (1, [[2], [3]])]:
         monkeypatch.setattr(shares, "rank_and_world", lambda rank=rank: (rank, 2))
         monkeypatch.setattr(runs, "gather", lambda local, own, members: dict(local))
-        results, _, began = alone(GRID)
-        assert [own for own, _ in began] == expected
+        results, _ = alone(GRID)
+        assert [own for own, _ in results["began"]] == expected
         assert results["number"].tolist() == [WHOLE[own] for (own,) in expected]
     monkeypatch.setattr(runs, "gather", None)
     monkeypatch.setattr(runs, "agreed", lambda wish: wish)
     monkeypatch.setattr(checkpoints, "from_first", lambda state: state)
-    results, _, began = alone(GRID, together=True)
-    assert [own for own, _ in began] == [[0], [1], [2], [3]]
+    results, _ = alone(GRID, together=True)
+    assert [own for own, _ in results["began"]] == [[0], [1], [2], [3]]
     assert results["number"].tolist() == WHOLE
 
 
@@ -131,10 +122,10 @@ def test_processes_that_train_together_stop_when_one_of_them_wishes_to(monkeypat
         return len(asked) == 6 + 1 + 3 or (len(asked) > 10)
 
     monkeypatch.setattr(runs, "agreed", agreed)
-    results, facts, began = alone(GRID, together=True)
+    results, facts = alone(GRID, together=True)
     assert facts["interrupted"] == "between steps 0 and 6 of 6"
     assert facts["trained"] == (6 + 3) / 24
-    assert [own for own, _ in began] == [[0], [1]]
+    assert [own for own, _ in results["began"]] == [[0], [1]]
     assert not any(asked)
     assert np.isnan(results["number"][1]).tolist() == [False, True, True]
 
