@@ -261,7 +261,7 @@ COLLAPSE = Exercise(
     solution=health,
     why="They see different things, and you want both. A collapse to a *point* has spread 0, and what is left around "
     "the point is dust, whose effective rank may be high. A collapse to a *line* has a healthy spread and effective "
-    "rank 1: *dimensional* collapse. The loss sees neither.",
+    "rank 1: *dimensional* collapse. The loss only looks better for either.",
     checks=[_all_over_the_sphere, _one_point, _directions, _centred],
 )
 

@@ -30,7 +30,8 @@ class MoCo(MomentumSettings):
     tau: float = setting(0.05, least=0, most=1)
     """Weight of the online network in the slow copy; the paper's m is 1 − tau, and best at 0.999."""
     queue_size: int = setting(1024, least=1)
-    """Keys that a query is told from; the paper's is 65,536. A queue longer than an epoch holds keys of the picture."""
+    """Keys that a query is told from; the paper's is 65,536. Long beside the data set, it holds older keys of the
+    query's own picture."""
     temperature: float = setting(0.2, least=0.001)
     """What cosines are divided by; 0.07 in the first paper, 0.2 in the second."""
     parts: int = setting(1, least=1)
