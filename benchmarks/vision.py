@@ -245,7 +245,9 @@ def lightlys(batches: Iterable[list[Tensor]]) -> Step:
 
     online, predictor, target = lightly_networks()
     loss_of = NegativeCosineSimilarity()
-    optimizer = torch.optim.AdamW([*online.parameters(), *predictor.parameters()], lr=2e-3, weight_decay=0.0)
+    optimizer = torch.optim.AdamW(
+        [*online.parameters(), *predictor.parameters()], lr=2e-3, weight_decay=0.0, fused=True
+    )
     batches = iter(batches)
 
     def step() -> None:

@@ -24,6 +24,22 @@ def child_environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": root, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
 
 
+def torchrun(script: Path, *words: str, processes: int = 2) -> "subprocess.CompletedProcess[str]":
+    """Run a script in several processes, one thread each, as ``torchrun`` does on one machine; any free port.
+
+    They write straight to one pipe: what must stay together is one ``sys.stdout.write``, where ``print`` makes two.
+    """
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+    return subprocess.run(
+        [*command, str(script), *words],
+        env=child_environment(),
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
 def assert_same_run(a: xr.Dataset, b: xr.Dataset) -> None:
     """Bit for bit, and of the same arguments."""
     own = ("date", "wall_seconds")

@@ -178,8 +178,10 @@ class Checkpoint:
 
     def load(self, device: str | torch.device | None = None) -> Any | None:
         """The state to go on from, or None; see :func:`load`."""
-        state = None if self.path is None else load(self.path, self.arguments, device)
-        return from_first(state) if self.together else state
+        if not self.together:
+            return None if self.path is None else load(self.path, self.arguments, device)
+        # On the CPU: what the first process puts on its own GPU would arrive there in all of them.
+        return from_first(None if self.path is None else load(self.path, self.arguments))
 
     def save(self, state: Any) -> None:
         """Write it; see :func:`save`."""

@@ -142,8 +142,8 @@ class Run:
 
     Members that agree on the settings ``apart`` are a group, whose members train together, one group after another; or
     every member is a group of its own. Of several processes each has a share of the members, unless they all train
-    each member together. The steps come to an end early when Ctrl-C is pressed or the
-    time is up; then, and at the checkpoint's interval, and when a group is done, a checkpoint is written.
+    each member together. The steps come to an end early when Ctrl-C is pressed or the time is up; then, and at the
+    checkpoint's interval, and when a group is done, a checkpoint is written.
 
     Args:
         label: what the progress bar says.

@@ -112,7 +112,9 @@ def local_device(kind: str) -> torch.device:
     """
     if kind != "cuda" or "LOCAL_RANK" not in os.environ:
         return torch.device(kind)
-    return torch.device("cuda", int(os.environ["LOCAL_RANK"]) % torch.cuda.device_count())
+    own = torch.device("cuda", int(os.environ["LOCAL_RANK"]) % torch.cuda.device_count())
+    torch.cuda.set_device(own)  # what asks for no GPU by number, such as a collective, takes the current one
+    return own
 
 
 def _leave() -> None:

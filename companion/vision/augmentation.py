@@ -11,6 +11,7 @@ clipped once, at their end; hue turns the plane of chroma (YIQ) about the grey a
 where torchvision turns the hue of HSV.
 """
 
+import functools
 import math
 from dataclasses import dataclass
 
@@ -26,6 +27,12 @@ NUMBERS = 14
 
 _LUMA = (0.299, 0.587, 0.114)
 _YIQ = torch.tensor([_LUMA, (0.5959, -0.2746, -0.3213), (0.2115, -0.5227, 0.3112)])
+
+
+@functools.cache
+def _colour_space(device: torch.device) -> tuple[Tensor, Tensor]:
+    """From RGB to YIQ and back, on a device: sent there once, since to send them is to wait for it."""
+    return _YIQ.to(device), torch.linalg.inv(_YIQ).to(device)
 
 
 @dataclass(frozen=True)
@@ -58,34 +65,42 @@ class Augmentation:
     solarize: float = 0.0
     """Chance that values from 1/2 up are turned to 1 minus themselves."""
 
+    def __post_init__(self) -> None:
+        """Raise a ValueError for a chance, an area or a turn that is none."""
+        for name, value in vars(self).items():
+            if not 0 <= value <= 1 or (name == "least_area" and value == 0):
+                least = "above 0" if name == "least_area" else "at least 0"
+                raise ValueError(f"{name}={value!r} of an Augmentation must be {least}, and at most 1")
+
 
 def augment(
     images: UInt8[Tensor, "batch 3 height width"],
     numbers: Float32[Tensor, "batch numbers"],
     how: Augmentation,
 ) -> Float32[Tensor, "batch 3 height width"]:
-    """One view of each picture, from 0 to 1, of the picture's size.
+    """One view of each picture, from 0 to 1, of the picture's size; in float32, under autocast too.
 
     Args:
         images: red, green and blue, 0 to 255.
         numbers: :data:`NUMBERS` uniform numbers in [0, 1) for each, which decide everything.
         how: how far a view may go.
     """
-    area, aspect, x, y, flip, jitter, brightness, contrast, saturation, hue, gray, blur, sigma, solar = numbers.T
-    view = _crop(images / 255, how.least_area + (1 - how.least_area) * area, aspect, x, y, flip < how.flip)
-    on = (jitter < how.jitter).float()
-    view = _recolour(
-        view,
-        1 + on * how.brightness * (2 * brightness - 1),
-        1 + on * how.contrast * (2 * contrast - 1),
-        (gray >= how.grayscale) * (1 + on * how.saturation * (2 * saturation - 1)),
-        on * how.hue * (2 * hue - 1),
-    )
-    if how.blur:
-        view = torch.where(_each(blur < how.blur), _blur(view, 0.1 + 1.9 * sigma), view)
-    if how.solarize:
-        view = torch.where(_each(solar < how.solarize) & (view >= 0.5), 1 - view, view)
-    return view
+    with torch.autocast(images.device.type, enabled=False):
+        area, aspect, x, y, flip, jitter, brightness, contrast, saturation, hue, gray, blur, sigma, solar = numbers.T
+        view = _crop(images / 255, how.least_area + (1 - how.least_area) * area, aspect, x, y, flip < how.flip)
+        on = (jitter < how.jitter).float()
+        view = _recolour(
+            view,
+            1 + on * how.brightness * (2 * brightness - 1),
+            1 + on * how.contrast * (2 * contrast - 1),
+            (gray >= how.grayscale) * (1 + on * how.saturation * (2 * saturation - 1)),
+            on * how.hue * (2 * hue - 1),
+        )
+        if how.blur:
+            view = torch.where(_each(blur < how.blur), _blur(view, 0.1 + 1.9 * sigma), view)
+        if how.solarize:
+            view = torch.where(_each(solar < how.solarize) & (view >= 0.5), 1 - view, view)
+        return view
 
 
 def _crop(
@@ -119,13 +134,13 @@ def _recolour(
 
     In luma and chroma brightness and contrast scale all three, saturation the chroma alone, and hue turns it.
     """
-    yiq = _YIQ.to(view)
+    yiq, rgb = _colour_space(view.device)
     angle = 2 * math.pi * turn
     across, along = saturation * angle.cos(), saturation * angle.sin()
     one, zero = torch.ones_like(across), torch.zeros_like(across)
     chroma = torch.stack([one, zero, zero, zero, across, -along, zero, along, across], 1).view(-1, 3, 3)
     scale = brightness * contrast
-    colours = scale[:, None, None] * (torch.linalg.inv(yiq) @ chroma @ yiq)
+    colours = scale[:, None, None] * (rgb @ chroma @ yiq)
     gray = (view.mean((2, 3)) * yiq[0]).sum(1)
     offset = (brightness * (1 - contrast) * gray)[:, None, None].expand(-1, 3, 1)
     return torch.baddbmm(offset, colours, view.flatten(2)).view_as(view).clamp_(0, 1)

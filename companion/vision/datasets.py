@@ -20,6 +20,19 @@ class Pictures:
     labels: Int64[Tensor, " picture"]
     """Classes, as indices of :attr:`Dataset.classes`. No training step of this part looks at them."""
 
+    def __post_init__(self) -> None:
+        """Raise a ValueError unless there are as many pictures as labels, and of the types above."""
+        images, labels = self.images, self.labels
+        if images.ndim != 4 or images.shape[1] != 3 or images.dtype != torch.uint8:
+            raise ValueError(
+                f"images is {images.dtype} of shape {tuple(images.shape)}; give bytes, 0 to 255, of shape "
+                f"(picture, 3, height, width)"
+            )
+        if labels.dtype != torch.int64 or labels.shape != images.shape[:1]:
+            raise ValueError(
+                f"labels is {labels.dtype} of shape {tuple(labels.shape)}; give int64 of shape ({len(images)},)"
+            )
+
     def __len__(self) -> int:
         return len(self.labels)
 

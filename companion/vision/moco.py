@@ -87,6 +87,9 @@ class Learner(MomentumLearner):
         Args:
             views: the batches of the run.
             step: the last one that was taken.
+
+        A key that was made in another precision, or by another program, has moved a little already: call it under the
+        autocast of the training. Compiled keys, as a GPU's, differ from these by rounding even so.
         """
         target = deepcopy(self.target)  # a forward pass changes its running statistics
         batch = views.batch_size
@@ -110,7 +113,8 @@ def loss(
 ) -> Float[Tensor, ""]:
     """InfoNCE, equation 1 of He et al. 2020: the cross-entropy of telling its own key from the queue's.
 
-    All rows have length 1.
+    All rows have length 1. It is computed in their own precision, under autocast too.
     """
-    logits = torch.cat([(query * key).sum(1, keepdim=True), query @ queue.T], 1) / temperature
-    return cross_entropy(logits, torch.zeros(len(query), dtype=torch.int64, device=query.device))
+    with torch.autocast(query.device.type, enabled=False):
+        logits = torch.cat([(query * key).sum(1, keepdim=True), query @ queue.T], 1) / temperature
+        return cross_entropy(logits, torch.zeros(len(query), dtype=torch.int64, device=query.device))

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 import xarray as xr
 from torch import Tensor
+from torch.nn.functional import pad
 from torch.nn.parallel import DistributedDataParallel
 
 from companion.population import Grid
@@ -70,7 +71,7 @@ def make_learner(algorithm: str, *, updates: int = 1_000, seed: int = 0, **setti
     if swept := [name for name, value in checked.items() if isinstance(value, list)]:
         raise ValueError(f"{', '.join(swept)} is a list: one learner has one value of it")
     with torch.random.fork_rng(devices=[]):  # torch's initialisation draws from its global generator
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed every GPU's, too
         return learner_type(SimpleNamespace(**checked), updates)
 
 
@@ -81,9 +82,10 @@ class Training:
         learner: on its device.
         views: its batches.
         steps: of the whole run.
+        bf16: whether networks compute in bf16 where autocast says so; by default on a GPU.
     """
 
-    def __init__(self, learner: MomentumLearner, views: Views, steps: int) -> None:
+    def __init__(self, learner: MomentumLearner, views: Views, steps: int, *, bf16: bool | None = None) -> None:
         self.learner = learner
         self.views = views
         self.settings = settings = learner.settings
@@ -95,6 +97,9 @@ class Training:
         # Fused, it is one pass over the weights, and all its state lies on their device.
         self.optimizer: torch.optim.Optimizer = optimizer(groups, weight_decay=settings.weight_decay, fused=True)
         self.device = views.images.device
+        enabled = self.device.type == "cuda" if bf16 is None else bf16
+        self.precision = partial(torch.autocast, self.device.type, torch.bfloat16, enabled=enabled)
+        """What the networks compute in, training or asked again."""
         self._loss = torch.zeros((), device=self.device)  # the sum since it was last read, the same in every process
         forward = DistributedDataParallel(learner, broadcast_buffers=False) if world() > 1 else learner
         self._forward: Any = torch.compile(forward) if self.device.type == "cuda" else forward
@@ -103,7 +108,7 @@ class Training:
         """Take step 1, 2, 3, …: the loss of two views, one step of the optimizer, one soft update."""
         for group in self.optimizer.param_groups:
             group["lr"] = self.rate(step) * group["factor"]
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
+        with self.precision():
             loss = self._forward(self.views(step))
         self.optimizer.zero_grad()
         loss.backward()
@@ -216,6 +221,8 @@ def train(
     checked = check(settings_type, settings)
     grid = Grid(checked, seeds)
     data = load(dataset) if isinstance(dataset, str) else dataset
+    if not isinstance(data, Dataset):
+        raise TypeError(f"dataset={data!r} must be {' or '.join(map(repr, DATASETS))}, or a vision.Dataset")
     how = augmentation or data.augmentation
     where = choose_device(device)
     batch, rows = checked["batch_size"], [SimpleNamespace(**row) for _, row in grid.one_by_one()]
@@ -240,7 +247,8 @@ def train(
         ages = max(row.queue_size // batch for row in rows)
         shapes_of["drift"] = (ages, len(marks))
     if keep_features:
-        shapes_of["features"] = (len(data.test), max(make_encoder(row.encoder).width for row in rows), 1)
+        width = max(make_encoder(row.encoder).width for row in rows)
+        shapes_of["features"] = (len(data.test), width, 1)
     data = data.to(where)
     with (
         one_batch_for_all(data_parallel),
@@ -277,13 +285,13 @@ def train(
                 at_marks = {"loss": training.read_loss(since)} | {name: measured[name] for name in MEASURED}
                 run.write(own, marks[epoch], _row(at_marks), step)
                 if isinstance(learner, moco.Learner):
-                    drift = learner.drift(views, step)
-                    run.results["drift"][own, : len(drift), marks[epoch]] = drift.cpu().numpy()
+                    with training.precision():
+                        drift = learner.drift(views, step)
+                    run.write(own, marks[epoch], _row({"drift": _filled(drift, ages)}), step, judge=False)
                 if step == steps:
                     run.write(own, 0, _row({"linear": measured["linear"]}), step)
                     if keep_features:
-                        features = measured["features"].cpu().numpy()
-                        run.results["features"][own, :, : features.shape[1], 0] = features
+                        run.write(own, 0, _row({"features": _filled(measured["features"], width)}), step, judge=False)
 
     results, facts = run.gathered()
     dims = {"drift": ("age", "epoch"), "linear": (), "features": ("picture", "feature")}
@@ -322,10 +330,15 @@ def _row(measured: dict[str, Tensor]) -> dict[str, np.ndarray]:
     return {name: value.cpu().numpy()[None] for name, value in measured.items()}
 
 
+def _filled(rows: Tensor, length: int) -> Tensor:
+    """With NaN at the end of the last axis, where another member has more."""
+    return pad(rows, (0, length - rows.shape[-1]), value=torch.nan)
+
+
 def _fingerprint(data: Dataset) -> str:
     """Tells one data set from another of the same name."""
     digest = hashlib.blake2b(digest_size=8)
     for part in (data.train, data.test):
-        digest.update(part.images.cpu().numpy().data)
-        digest.update(part.labels.cpu().numpy().data)
+        digest.update(part.images.cpu().contiguous().numpy().data)
+        digest.update(part.labels.cpu().contiguous().numpy().data)
     return digest.hexdigest()

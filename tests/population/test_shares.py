@@ -1,31 +1,11 @@
 """Members over processes: shares that make up the whole, and results that every process gets."""
 
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 
 from companion.population import runs, shares
-from tests.helpers import child_environment
-
-
-def torchrun(script: Path, *words: str, processes: int = 2) -> "subprocess.CompletedProcess[str]":
-    """Run a script in several processes, one thread each, as ``torchrun`` does on one machine; any free port.
-
-    They write straight to one pipe: what must stay together is one ``sys.stdout.write``, where ``print`` makes two.
-    """
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
-    return subprocess.run(
-        [*command, str(script), *words],
-        env=child_environment(),
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+from tests.helpers import torchrun
 
 
 def test_one_process_agrees_with_itself():
@@ -99,10 +79,14 @@ def test_each_process_has_its_own_gpu(monkeypatch):
     assert shares.local_device("cuda") == torch.device("cuda")
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    current: list[torch.device] = []
+    monkeypatch.setattr(torch.cuda, "set_device", current.append)
     for rank, gpu in {"0": 0, "1": 1, "2": 0}.items():
         monkeypatch.setenv("LOCAL_RANK", rank)
         assert shares.local_device("cuda") == torch.device("cuda", gpu)
         assert shares.local_device("cpu") == torch.device("cpu")
+        assert current == [torch.device("cuda", gpu)]
         assert runs.choose_device() == runs.choose_device("cuda") == torch.device("cuda", gpu)
         assert runs.choose_device("cuda:1") == torch.device("cuda", 1)
         assert runs.choose_device("cpu") == torch.device("cpu")
+        current.clear()

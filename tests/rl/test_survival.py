@@ -17,8 +17,8 @@ from tests.helpers import (
     killed_and_resumed,
     needs_cuda,
     press_ctrl_c,
+    torchrun,
 )
-from tests.population.test_shares import torchrun
 from tests.rl.populations import SMALL as SMALLEST
 
 SMALL = {**SMALLEST, "evaluate_every": 15, "seeds": 2}

@@ -1,6 +1,7 @@
 """Views: every change against kornia's or its own definition, decided by a picture's own numbers alone."""
 
 import math
+import re
 from dataclasses import replace
 
 import kornia
@@ -40,6 +41,21 @@ def column(numbers: Tensor, name: str) -> Tensor:
 
 def test_each_change_has_a_number_of_its_own():
     assert len(NAMES) == NUMBERS
+
+
+@pytest.mark.parametrize(
+    ("how", "remedy"),
+    [
+        ({"least_area": 0.0}, "least_area=0.0 of an Augmentation must be above 0, and at most 1"),
+        ({"least_area": 1.5}, "least_area=1.5"),
+        ({"flip": -0.5}, "flip=-0.5 of an Augmentation must be at least 0, and at most 1"),
+        ({"hue": float("nan")}, "hue=nan"),
+        ({"brightness": 2.0}, "brightness=2.0"),
+    ],
+)
+def test_a_chance_or_a_range_that_is_none_is_refused(how, remedy):
+    with pytest.raises(ValueError, match=re.escape(remedy)):
+        Augmentation(**how)
 
 
 # --- nothing

@@ -10,17 +10,8 @@ from companion import vision
 from companion.vision import byol
 from companion.vision.training import Training
 from tests.vision import reference
+from tests.vision.helpers import assert_same_states, states
 from tests.vision.reference import assert_close, in_double
-
-
-def states(learner: torch.nn.Module) -> dict:
-    return copy.deepcopy(dict(learner.state_dict()))
-
-
-def assert_same_states(one: dict, other: dict) -> None:
-    assert one.keys() == other.keys()
-    for name, value in one.items():
-        assert torch.equal(value, other[name]) if isinstance(value, torch.Tensor) else value == other[name], name
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ from torch.nn.functional import normalize
 from companion import vision
 from companion.vision import moco
 from tests.vision import reference
+from tests.vision.helpers import assert_same_states, states
 from tests.vision.reference import assert_close, in_double
-from tests.vision.test_byol import assert_same_states, states
 
 
 @pytest.mark.parametrize(

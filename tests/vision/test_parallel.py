@@ -9,7 +9,7 @@ import xarray as xr
 
 from companion import vision
 from companion.vision import parallel, training
-from tests.population.test_shares import torchrun
+from tests.helpers import torchrun
 from tests.vision.reference import assert_close, in_double
 
 STEPS = 4

@@ -3,6 +3,8 @@
 import copy
 import re
 import signal
+import subprocess
+import sys
 from functools import partial
 
 import numpy as np
@@ -18,13 +20,14 @@ from companion.vision.training import Training
 from tests.helpers import (
     assert_same_numbers,
     assert_same_run,
+    child_environment,
     fail,
     in_call,
     killed_and_resumed,
     press_ctrl_c,
+    torchrun,
 )
-from tests.population.test_shares import torchrun
-from tests.vision.test_byol import assert_same_states, states
+from tests.vision.helpers import assert_same_states, states
 
 SMALL = {"batch_size": 32, "hidden": 16, "embedding": 8, "warmup": 2, "epochs": 2, "seeds": 1, "progress": False}
 PICTURES = vision.shapes(train=128, test=64)  # 4 steps in an epoch
@@ -210,6 +213,8 @@ def test_what_cannot_be_trained_is_refused_with_its_remedy_before_training(argum
         {"predictor": 1},
         {"encoder": 18},
         {"optimizer": None},
+        {"dataset": None},
+        {"dataset": PICTURES.train},
         {"epochs": [1, 2]},
         {"evaluate_every": 0.5},
         {"batch_size": 32.0},
@@ -349,6 +354,40 @@ run.to_netcdf(f"{{sys.argv[1]}}.{{rank}}.nc", engine="scipy")
     for rank in range(2):
         with xr.open_dataset(tmp_path / f"run.pt.{rank}.nc", engine="scipy") as both:
             xr.testing.assert_equal(one, both.load())
+
+
+def test_pictures_may_lie_in_memory_as_they_like():
+    def turned(part: vision.Pictures) -> vision.Pictures:
+        last = part.images.permute(0, 2, 3, 1).contiguous()
+        return vision.Pictures(last.permute(0, 3, 1, 2), part.labels)
+
+    one = vision.Dataset(
+        "shapes", turned(PICTURES.train), turned(PICTURES.test), PICTURES.classes, PICTURES.augmentation
+    )
+    assert not one.train.images.is_contiguous()
+    assert_same_run(train(dataset=one), train())
+
+
+def test_what_are_no_pictures_is_refused():
+    """In a process of its own: here the checks of shapes at run time would come first."""
+    script = """
+import torch
+from companion import vision
+right, labels = torch.zeros(2, 3, 8, 8, dtype=torch.uint8), torch.tensor([0, 1])
+last = right.permute(0, 2, 3, 1)
+for images, told in ((right / 255, labels), (last, labels), (right, labels[:1]), (right, labels / 1)):
+    try:
+        vision.Pictures(images, told)
+    except ValueError as error:
+        print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", script], env=child_environment(), capture_output=True, text=True)
+    assert done.stdout.splitlines() == [
+        "images is torch.float32 of shape (2, 3, 8, 8); give bytes, 0 to 255, of shape (picture, 3, height, width)",
+        "images is torch.uint8 of shape (2, 8, 8, 3); give bytes, 0 to 255, of shape (picture, 3, height, width)",
+        "labels is torch.int64 of shape (1,); give int64 of shape (2,)",
+        "labels is torch.float32 of shape (2,); give int64 of shape (2,)",
+    ], done.stderr
 
 
 def test_the_data_set_is_left_as_it_was():
