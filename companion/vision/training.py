@@ -71,7 +71,7 @@ def make_learner(algorithm: str, *, updates: int = 1_000, seed: int = 0, **setti
     if swept := [name for name, value in checked.items() if isinstance(value, list)]:
         raise ValueError(f"{', '.join(swept)} is a list: one learner has one value of it")
     with torch.random.fork_rng(devices=[]):  # torch's initialisation draws from its global generator
-        torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed every GPU's, too
+        torch.default_generator.manual_seed(int(seed))  # torch.manual_seed would seed every GPU's, too
         return learner_type(SimpleNamespace(**checked), updates)
 
 

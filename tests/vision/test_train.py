@@ -229,7 +229,7 @@ def test_values_of_the_wrong_type_are_refused(arguments, at):
 def test_a_learner_by_itself_has_one_value_of_each_setting():
     with pytest.raises(ValueError, match="tau, hidden is a list: one learner has one value of it"):
         vision.make_learner("byol", tau=[0.1], hidden=[8, 16])
-    one, same, other = (vision.make_learner("byol", seed=seed, hidden=16) for seed in (1, 1, 2))
+    one, same, other = (vision.make_learner("byol", seed=seed, hidden=16) for seed in (1, np.int64(1), 2))
     assert_same_states(states(one), states(same))
     assert not torch.equal(next(one.parameters()), next(other.parameters()))
 
