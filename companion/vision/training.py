@@ -50,7 +50,9 @@ def load(dataset: str) -> Dataset:
     return one_of(DATASETS, "dataset", dataset)()
 
 
-def make_learner(algorithm: str, *, updates: int = 1_000, seed: int = 0, **settings: Any) -> MomentumLearner:
+def make_learner(
+    algorithm: str, *, updates: int = 1_000, seed: int | np.integer = 0, **settings: Any
+) -> MomentumLearner:
     """A learner by itself, on the CPU, to be handled by hand.
 
         learner = vision.make_learner("byol", tau=0.01)
