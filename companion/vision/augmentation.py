@@ -3,8 +3,8 @@
 The changes are those of SimCLR, MoCo v2 and BYOL (random resized crop, flip, colour jitter, grayscale, blur,
 solarisation). Crop and flip are one affine map of the plane for each picture; brightness, contrast, saturation, hue and
 grayscale are one affine map of the colour space. So a view is one resampling, one product of matrices and a few
-elementwise operations, with no choice that depends on the data: kornia's chain of the same changes takes three times
-as long (``benchmarks/vision.py``). Tests hold every change against kornia's.
+elementwise operations, with no choice that depends on the data: kornia's chain of the same changes takes four times as
+long (``benchmarks/vision.py``). Tests hold every change against kornia's.
 
 Departures from torchvision's jitter, which those papers used: the order of the four changes is fixed and colours are
 clipped once, at their end; hue turns the plane of chroma (YIQ) about the grey axis, and so leaves the luma as it is,

@@ -172,8 +172,8 @@ def train(
         run = vision.train("byol", "shapes", tau=[1.0, 0.1, 0.01], seeds=2, epochs=10)
         run["knn"].sel(tau=0.1).mean("seed")
 
-    A setting given as a list is swept and becomes a dimension of the result. The networks train in turn, since one
-    fills a processor: trained as one program of grouped convolutions they take longer (``benchmarks/vision.py``).
+    A setting given as a list is swept and becomes a dimension of the result. The networks train in turn: on a CPU
+    one program of grouped convolutions is no faster (``benchmarks/vision.py``); on a GPU that has not been measured.
 
     Killed and called again it goes on from its ``checkpoint``; Ctrl-C returns what was measured so far; and
     ``torchrun`` splits the networks over processes: all as in :func:`companion.rl.train`. With ``data_parallel`` the
