@@ -13,9 +13,7 @@ import pytest
 import torch
 import xarray as xr
 
-needs_cuda = pytest.mark.skipif(
-    not torch.cuda.is_available(), reason="records CUDA graphs, and there is no CUDA device"
-)
+needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
 
 
 def child_environment() -> dict[str, str]:

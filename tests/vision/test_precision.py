@@ -2,6 +2,7 @@
 
 from functools import partial
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -10,6 +11,7 @@ from torch.nn.functional import normalize
 from companion import vision
 from companion.vision import moco, training
 from companion.vision.training import Training
+from tests.helpers import needs_cuda
 
 PICTURES = vision.shapes(train=96, test=64)
 SMALL = {"batch_size": 32, "hidden": 16, "embedding": 8, "warmup": 2}
@@ -65,6 +67,24 @@ def test_the_drift_of_a_copy_that_stands_still_is_nothing_in_bf16_too(monkeypatc
     monkeypatch.setattr(training, "Training", partial(Training, bf16=True))
     run = vision.train("moco", PICTURES, tau=0.0, queue_size=64, epochs=2, seeds=1, progress=False, **SMALL)
     assert (run["drift"][:, :, 1:] == 0).all()
+
+
+@needs_cuda
+@pytest.mark.parametrize("encoder", ["small", "resnet18"])
+@pytest.mark.parametrize("algorithm", ["byol", "moco"])
+def test_a_run_on_a_gpu_is_near_one_on_a_cpu_and_goes_on_from_its_checkpoint(algorithm, encoder, tmp_path):
+    """Compiled, in bf16: near, since a GPU rounds and adds up otherwise."""
+    settings = {"encoder": encoder, "tau": 0.0, "epochs": 4, "seeds": 1, "progress": False, **SMALL}
+    plain, whole = (vision.train(algorithm, PICTURES, **settings, device=device) for device in ("cpu", "cuda"))
+    assert whole.attrs["device"] != "cpu"
+    np.testing.assert_allclose(whole["loss"], plain["loss"], rtol=0.1)
+    if algorithm == "moco":
+        assert whole["drift"].max() < 1e-3  # a compiled key and a plain one are rounded differently
+    settings |= {"device": "cuda", "checkpoint": tmp_path / "run.pt", "minutes": 0}
+    run = vision.train(algorithm, PICTURES, **settings)
+    while "interrupted" in run.attrs:
+        run = vision.train(algorithm, PICTURES, **settings)
+    np.testing.assert_allclose(run["loss"], whole["loss"], rtol=0.1)
 
 
 def test_a_key_and_the_queue_are_compared_alike():
