@@ -249,7 +249,8 @@ def train(
         ages = max(row.queue_size // batch for row in rows)
         shapes_of["drift"] = (ages, len(marks))
     if keep_features:
-        width = max(make_encoder(row.encoder).width for row in rows)
+        with torch.device("meta"):  # which takes no memory, and none of the caller's random numbers
+            width = max(make_encoder(name).width for name in {row.encoder for row in rows})
         shapes_of["features"] = (len(data.test), width, 1)
     data = data.to(where)
     with (
