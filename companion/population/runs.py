@@ -39,14 +39,15 @@ def device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
-def progress_bar(label: str, steps: int, *, done: int = 0, show: bool = True) -> "tqdm[Any]":
-    """A bar on stderr, with the time left, that leaves nothing behind; ``done`` steps were taken earlier.
+def progress_bar(label: str, total: int, *, unit: str = "step", done: int = 0, show: bool = True) -> "tqdm[Any]":
+    """A bar on stderr, with the time left, that leaves nothing behind; ``done`` of the total were done earlier.
 
     There is none where the environment variable ``COMPANION_PROGRESS`` is 0, and of several processes that ``torchrun``
     started only the first one has it.
     """
     hidden = not show or os.environ.get("COMPANION_PROGRESS") == "0" or os.environ.get("RANK", "0") != "0"
-    return tqdm(total=steps, initial=done, desc=label, unit="step", leave=False, disable=hidden)
+    scaled = unit == "B"  # to kB and MB
+    return tqdm(total=total, initial=done, desc=label, unit=unit, unit_scale=scaled, leave=False, disable=hidden)
 
 
 class Stop:

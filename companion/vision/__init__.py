@@ -5,8 +5,8 @@
     run = vision.train("byol", "shapes", tau=[1.0, 0.1, 0.01], seeds=2)
     run["knn"].sel(tau=0.1).mean("seed")
 
-Pictures are in ``shapes.py`` and ``cifar.py``, an algorithm in a file each, what
-they share in ``momentum.py``, and what a representation is worth in :mod:`~companion.vision.probes`.
+Pictures are in ``shapes.py`` and ``cifar.py``, an algorithm in a file each, what they share in ``momentum.py``, what is
+measured on the way in ``evaluation.py``, and what a representation is worth in :mod:`~companion.vision.probes`.
 """
 
 from companion.vision.augmentation import Augmentation, augment

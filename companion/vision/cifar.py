@@ -17,8 +17,8 @@ import platformdirs
 import torch
 from jaxtyping import UInt8
 from torch import Tensor
-from tqdm import tqdm
 
+from companion.population.runs import progress_bar
 from companion.vision.augmentation import Augmentation
 from companion.vision.datasets import Dataset, Pictures
 
@@ -131,8 +131,7 @@ def _archive() -> Path:
         import pooch
 
     def download(url: str, file: str, caller: Any) -> None:
-        hidden = os.environ.get("COMPANION_PROGRESS") == "0"
-        with tqdm(total=1, desc="CIFAR-10", unit="B", unit_scale=True, leave=False, disable=hidden) as bar:
+        with progress_bar("CIFAR-10", 1, unit="B") as bar:  # whose total pooch knows better, and sets
             pooch.HTTPDownloader(progressbar=bar, chunk_size=2**16)(url, file, caller)
 
     path = _cache() / "cifar-10-binary.tar.gz"
