@@ -21,11 +21,11 @@ ADDRESS = yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]["url"
 # What each part of the package may import of the others (DESIGN: arrows point one way).
 MAY_IMPORT = {
     "averaging": set(),
-    "population": {"averaging"},
-    "rl": {"averaging", "population"},
+    "population": {"seeds", "averaging"},
+    "rl": {"seeds", "averaging", "population"},
     "supervised": {"averaging", "population"},
-    "vision": {"averaging", "population"},
-    "study": set(),
+    "vision": {"seeds", "averaging", "population"},
+    "study": {"seeds"},
     "exercises": {"averaging", "population", "rl", "supervised", "vision", "study"},
 }
 

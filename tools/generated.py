@@ -46,7 +46,7 @@ def tau_map() -> str:
     caption = (
         f"{final.sizes['tau']} values of tau, {final.sizes['seed']} seeds each, {int(run['step'].max()):,} steps of "
         f"Pendulum. Dots are agents, the line is the interquartile mean of the last "
-        f"{last.sizes['step']} evaluations, bars its 95 % bootstrap interval. {study.provenance(run)}"
+        f"{last.sizes['step']} evaluations, bars its {study.band_name(final)}. {study.provenance(run)}"
     )
     facts = f"The line is highest with {best_said}. At the two ends it is {ends}.\n"
     return raw(study.figure_html(fig, alt, caption)) + "\n" + facts

@@ -18,6 +18,7 @@ from jaxtyping import Int
 from tqdm import tqdm
 
 import companion
+from companion import seeds
 from companion.population.checkpoints import Checkpoint
 from companion.population.grid import Grid
 from companion.population.shares import agreed, gather, local_device, share
@@ -201,9 +202,10 @@ class Run:
         self._began = time.perf_counter()
         self._made: dict[str, Any] = {}
         self._left: Any = None  # by the program that a checkpoint interrupted
-        self._checkpoint = Checkpoint(
-            checkpoint, {**arguments, "device": device_name(device)}, checkpoint_every, together=together
-        )
+        decides = {**arguments, "device": device_name(device)}
+        if moved := seeds.shift():  # the numbers of a rehearsal are other numbers
+            decides[seeds.SHIFT] = moved
+        self._checkpoint = Checkpoint(checkpoint, decides, checkpoint_every, together=together)
         if state := self._checkpoint.load(device):
             for name, array in self._arrays.items():
                 array[:] = state["arrays"][name].cpu().numpy()

@@ -10,6 +10,8 @@ from jaxtyping import Float, Float32, Int64
 from scipy.special import ndtri
 from torch import Tensor
 
+from companion.seeds import seed
+
 __all__ = ["Noise", "Streams"]
 
 _PER_COUNTER = 8  # a Philox counter yields 256 bits: eight float32 uniforms of one 32-bit word each
@@ -20,7 +22,8 @@ class Streams:
 
     The numbers come from Philox 4×64 (Salmon, Moraes, Dror and Shaw 2011, "Parallel random numbers: as easy as
     1, 2, 3"), a counter-based generator: a key names the stream, a counter the place in it. The key is the pair
-    (seed, purpose), so two members share nothing, and two purposes of one member share nothing either.
+    (seed, purpose), so two members share nothing, and two purposes of one member share nothing either. (In a rehearsal
+    every seed is shifted: :func:`companion.seeds.seed`.)
 
     Each stream is a single sequence of uniform numbers. Cutting it into blocks of any size gives the same sequence,
     and :attr:`position` says how many have been used: a run that stops needs no more than that to go on.
@@ -38,10 +41,11 @@ class Streams:
         self.purpose = purpose
         if not self.seeds:
             raise ValueError("seeds is empty; give at least one seed")
-        for seed in self.seeds:
-            if not 0 <= seed < 2**64:
-                raise ValueError(f"seeds holds {seed}; a seed is an integer from 0 to 2**64 - 1")
+        for number in self.seeds:
+            if not 0 <= number < 2**64:
+                raise ValueError(f"seeds holds {number}; a seed is an integer from 0 to 2**64 - 1")
         self._purpose_key = int.from_bytes(hashlib.blake2b(purpose.encode(), digest_size=8).digest(), "little")
+        self._keys = [np.array([seed(number), self._purpose_key], dtype=np.uint64) for number in self.seeds]
         self.position = 0
 
     @property
@@ -54,8 +58,8 @@ class Streams:
         if position < 0:
             raise ValueError(f"position is {position}; a stream begins at 0")
         self._generators = []
-        for seed in self.seeds:
-            bits = np.random.Philox(key=np.array([seed, self._purpose_key], dtype=np.uint64))
+        for key in self._keys:
+            bits = np.random.Philox(key=key)
             bits.advance(position // _PER_COUNTER)
             generator = np.random.Generator(bits)
             generator.random(position % _PER_COUNTER, dtype=np.float32)

@@ -11,6 +11,8 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Float, Int
 
+import companion.seeds
+
 Setting = float | int | Float[np.ndarray, "..."]
 """One value for all, or an array that broadcasts against the stack of problems."""
 
@@ -273,7 +275,7 @@ def random_problems(
         gamma: the discount.
         on_policy: weigh the states by the transitions' stationary distribution instead.
     """
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(companion.seeds.seed(seed))
     phi = rng.standard_normal((count, states, features))
     transitions = rng.dirichlet(np.full(states, 0.1), (count, states))
     weights = rng.dirichlet(np.ones(states), count)

@@ -1,15 +1,17 @@
-"""What a chapter does around training: budget, progress, statistics, plots, figures, recordings.
+"""What a chapter does around training: budget, claims, progress, statistics, plots, figures, recordings.
 
 It knows labelled results (``xarray``) and no algorithm.
 """
 
+from companion.seeds import seed
 from companion.study.budgets import Budget, budget
+from companion.study.claims import claim, recorded, tally
 from companion.study.figures import animate, figure_html, show
 from companion.study.looks import ONLINE, TARGET, looks, style
 from companion.study.pages import say
 from companion.study.plots import across, curves
 from companion.study.progress import progress
-from companion.study.statistics import interval, iqm, reading
+from companion.study.statistics import band, band_name, interval, iqm, reading
 from companion.study.store import provenance, recording, recordings
 
 __all__ = [
@@ -18,7 +20,10 @@ __all__ = [
     "Budget",
     "across",
     "animate",
+    "band",
+    "band_name",
     "budget",
+    "claim",
     "curves",
     "figure_html",
     "interval",
@@ -27,9 +32,12 @@ __all__ = [
     "progress",
     "provenance",
     "reading",
+    "recorded",
     "recording",
     "recordings",
     "say",
+    "seed",
     "show",
     "style",
+    "tally",
 ]

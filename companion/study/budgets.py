@@ -8,6 +8,7 @@ from typing import Literal, TypedDict, TypeVar, cast
 
 import torch
 
+from companion.study.claims import begin
 from companion.study.store import duration
 
 COSTS = Path(__file__).parent / "costs.json"
@@ -65,7 +66,7 @@ class Budget:
 
 
 def budget(slug: str) -> Budget:
-    """Choose the budget of the chapter ``slug``.
+    """Choose the budget of the chapter ``slug``, and begin to count its claims.
 
     The environment variable ``COMPANION_BUDGET`` (``quick`` or ``full``) decides. Without it, a machine with CUDA
     gets the full budget and any other the quick one.
@@ -77,6 +78,7 @@ def budget(slug: str) -> Budget:
     name = os.environ.get("COMPANION_BUDGET", "") or ("full" if cuda else "quick")
     if name not in ("quick", "full"):
         raise ValueError(f"COMPANION_BUDGET is {name!r}; set it to 'quick' or 'full', or unset it")
+    begin(slug if name == "quick" else None)  # the rehearsals are of the quick budget
     costs = json.loads(COSTS.read_text(encoding="utf-8")).get(slug, {})
     return Budget(slug, cast(Name, name), torch.device("cuda" if cuda else "cpu"), costs)
 

@@ -1,7 +1,6 @@
 """Two figures of every chapter: curves over training, and the final value across a swept setting."""
 
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
 import matplotlib as mpl
@@ -13,7 +12,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from matplotlib.transforms import ScaledTranslation
 
 from companion.study.looks import looks
-from companion.study.statistics import interval, iqm
+from companion.study.statistics import band, iqm
 
 DECADES = 30.0
 """A swept setting whose largest value is this many times its smallest gets a logarithmic axis."""
@@ -30,7 +29,8 @@ def curves(
     look: Mapping[str, Any] | None = None,
     legend: bool = True,
 ) -> list[Line2D]:
-    """One line a setting, the interquartile mean over seeds, in a band that is its 95 % bootstrap interval.
+    """One line a setting, the interquartile mean over seeds, in a :func:`~companion.study.band`: its 95 % interval, or
+    the range of fewer than eight seeds.
 
     A line's name says how many of its members have diverged by the end, which is to say are not finite.
 
@@ -76,7 +76,7 @@ def across(
     look: Mapping[str, Any] | None = None,
     legend: bool = True,
 ) -> list[Line2D]:
-    """The interquartile mean and its 95 % interval at every value of a swept setting, and each seed as a dot.
+    """The interquartile mean and its band at every value of a swept setting, and each seed as a dot.
 
     The axis is logarithmic where the values span decades, and is marked at the swept values. Values that are words
     stand side by side. Members that diverged have no dot; above each value stands how many there are.
@@ -131,9 +131,8 @@ def _check(da: xr.DataArray, x: str, by: str | None) -> None:
 
 
 def _middle(da: xr.DataArray, diverged: str) -> tuple[xr.DataArray, xr.DataArray]:
-    """Interquartile mean and interval over seeds, NaN where they are infinite, which no axis can show."""
-    statistic = partial(iqm, diverged=diverged)
-    centre, ends = statistic(da, "seed"), interval(da, "seed", statistic)
+    """Interquartile mean over seeds and its band, NaN where they are infinite, which no axis can show."""
+    centre, ends = iqm(da, diverged=diverged), band(da, diverged=diverged)
     return centre.where(abs(centre) < np.inf), ends.where(abs(ends) < np.inf)
 
 

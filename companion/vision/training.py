@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 from torch.nn.parallel import DistributedDataParallel
 
+import companion.seeds
 from companion.population import Grid
 from companion.population.runs import Run, choose_device
 from companion.population.settings import at_least_one, check, one_of
@@ -73,7 +74,8 @@ def make_learner(
     if swept := [name for name, value in checked.items() if isinstance(value, list)]:
         raise ValueError(f"{', '.join(swept)} is a list: one learner has one value of it")
     with torch.random.fork_rng(devices=[]):  # torch's initialisation draws from its global generator
-        torch.default_generator.manual_seed(int(seed))  # torch.manual_seed would seed every GPU's, too
+        first = companion.seeds.seed(int(seed))
+        torch.default_generator.manual_seed(first)  # torch.manual_seed would seed every GPU's, too
         return learner_type(SimpleNamespace(**checked), updates)
 
 

@@ -1,0 +1,148 @@
+"""What a chapter's claims measured when it was run again, with other seeds and other matrix kernels.
+
+One file a chapter, ``rehearsals/SLUG.json``, written by ``make rehearse``: the runs (date, seed shift, kernels,
+threads, processor, versions, seconds), and of every claim its words, the digest of the code that its value comes from,
+and what each run measured. Whether a claim holds, and by how much, is computed from these values and its bound.
+"""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from scipy import stats
+
+__all__ = ["ALARMS", "ENOUGH", "FOLDER", "MARGIN", "Bound", "Rehearsed", "number", "rehearsed", "threshold"]
+
+FOLDER = Path(__file__).parent / "rehearsals"
+ENOUGH = 16
+"""Rehearsals that a claim needs."""
+MARGIN = 3.0
+"""Standard deviations from the rehearsals' mean to the bound, for a claim that says nothing of how often it holds."""
+ALARMS = 1e-3
+"""False alarms in one run of the whole book's tests, at most."""
+_SLACK = 0.1
+"""Share of the way from the rehearsals' mean to the bound that is explained whatever their spread."""
+
+
+@dataclass(frozen=True)
+class Bound:
+    """What a value is held against: it lies above ``low`` and below ``high``."""
+
+    low: float = -math.inf
+    high: float = math.inf
+
+    def worst(self, values: Float[np.ndarray, "..."]) -> float:
+        """Of several values the one that comes nearest to breaking the bound, or breaks it the furthest."""
+        values = np.asarray(values, dtype=np.float64).ravel()
+        room = np.minimum(values - self.low, self.high - values)  # NaN cannot be here
+        return float(values[int(np.argmin(room))])
+
+    def holds(self, value: float) -> bool:
+        """Whether the bound is kept; to lie on it is to break it."""
+        return self.low < value < self.high
+
+    def __str__(self) -> str:
+        if math.isinf(self.low):
+            return f"below {number(self.high)}"
+        if math.isinf(self.high):
+            return f"above {number(self.low)}"
+        return f"between {number(self.low)} and {number(self.high)}"
+
+
+@dataclass(frozen=True)
+class Rehearsed:
+    """How one claim came out.
+
+    Attributes:
+        words: of the claim, as they stand in the chapter.
+        computation: digest of the code that its value comes from.
+        values: what each rehearsal measured: lists of numbers, one where the claim is of one number.
+    """
+
+    words: str
+    computation: str
+    values: Sequence[Sequence[float]]
+
+    def worst(self, bound: Bound) -> Float[np.ndarray, " rehearsal"]:
+        """Each rehearsal's value that came nearest to breaking the bound."""
+        return np.array([bound.worst(np.array(values, dtype=np.float64)) for values in self.values])
+
+    def held(self, bound: Bound) -> int:
+        """In how many rehearsals the claim held."""
+        return sum(bound.holds(value) for value in self.worst(bound))
+
+    def margin(self, bound: Bound) -> float:
+        """Standard deviations from the mean of the rehearsals to the bound; infinite where they do not differ."""
+        worst = self.worst(bound)
+        if not np.isfinite(worst).all():  # an infinity that holds is far from the bound, one that does not is beyond it
+            worst = worst[np.isfinite(worst) | [not bound.holds(value) for value in worst]]
+            if not np.isfinite(worst).all():
+                return -math.inf
+            if len(worst) < 2:
+                return math.inf
+        room = min(worst.mean() - bound.low, bound.high - worst.mean())
+        spread = worst.std(ddof=1)
+        return float(room / spread) if spread > 0 else math.copysign(math.inf, room)
+
+    def surprise(self, bound: Bound, values: Sequence[float]) -> float:
+        """How far a run's value lies from the rehearsals, in standard deviations of a prediction.
+
+        The prediction's standard deviation is that of the rehearsals times √(1 + 1/n), or where that is larger a tenth
+        of the way from their mean to the bound: counts that never changed may change by one. An infinite value is
+        explained if a rehearsal had one, too.
+        """
+        worst, value = self.worst(bound), bound.worst(np.array(values, dtype=np.float64))
+        if math.isinf(value):
+            return 0.0 if (worst == value).any() else math.inf
+        finite = worst[np.isfinite(worst)]
+        if len(finite) < 2:
+            return 0.0 if len(finite) < len(worst) else math.inf
+        mean = finite.mean()
+        spread = finite.std(ddof=1) * math.sqrt(1 + 1 / len(finite))
+        to_bound = _SLACK * min(abs(mean - end) for end in (bound.low, bound.high) if math.isfinite(end))
+        return float(abs(value - mean) / max(spread, to_bound, 1e-6 * abs(mean), 1e-12))
+
+
+@cache
+def rehearsed(slug: str) -> Mapping[str, Rehearsed]:
+    """The rehearsed claims of a chapter, by their words; none if it was never rehearsed."""
+    path = FOLDER / f"{slug}.json"
+    if not path.is_file():
+        return {}
+    kept: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return {
+        claim["words"]: Rehearsed(
+            claim["words"],
+            claim["computation"],
+            [[float(v) for v in values] for values in claim["values"]],  # "inf" is a text, which JSON has no number for
+        )
+        for claim in kept["claims"]
+    }
+
+
+def threshold(claims: int, rehearsals: int) -> float:
+    """The :meth:`~Rehearsed.surprise` above which a value is an alarm, so that a run of all claims raises one falsely
+    with a probability of :data:`ALARMS` at most.
+
+    By Bonferroni's inequality, which needs no independence, each claim may take an equal share; a new value beside n
+    normal ones has Student's t distribution with n − 1 degrees of freedom.
+
+    Args:
+        claims: of the whole book.
+        rehearsals: the fewest that any of them has.
+    """
+    return float(stats.t.isf(ALARMS / claims / 2, rehearsals - 1))
+
+
+def number(value: float) -> str:
+    """A number for a line of text: three figures, thousands set apart, a true minus."""
+    if math.isinf(value):
+        return "−∞" if value < 0 else "∞"
+    digits = f"{value:,.0f}" if 1_000 <= abs(value) < 1e7 else f"{value:.3g}"
+    return digits.replace("-", "−")

@@ -1,0 +1,293 @@
+"""The chapters' claims: read them off the notebooks, and hold what a run measured against the rehearsals.
+
+    python tools/claims.py            # after the notebooks were executed: fails on what luck cannot explain
+    python tools/claims.py --margins  # the table of rehearsals: chapter, claims, rehearsals, least margin
+
+A claim is rehearsed if the chapter's file in ``companion/study/rehearsals`` holds its words, with the same computation:
+the digest of the code that its value comes from, found by following names backwards through the chapter's cells.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import hashlib
+import math
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nbformat
+
+from companion.study.rehearsals import ENOUGH, MARGIN, Bound, Rehearsed, rehearsed, threshold
+from notebooks import EXECUTED, ROOT, slug
+
+HELD = "{held}"
+SHOW_ONLY = {"study", "plt"}
+"""Modules whose calls as a statement show something and change no value."""
+
+
+@dataclass(frozen=True)
+class Stated:
+    """A claim as it stands in a chapter: its words, whether it is of a recording, and the digest of its computation."""
+
+    words: str
+    frozen: bool
+    computation: str
+
+
+def stated(notebook: Path) -> list[Stated]:
+    """The claims of a chapter, in order.
+
+    Raises:
+        ValueError: the words of one are no literal, or stand twice.
+    """
+    statements: list[ast.stmt] = []
+    for cell in nbformat.read(notebook, as_version=4).cells:
+        if cell.cell_type == "code":
+            statements += ast.parse(re.sub(r"^(\s*)[%!].*", r"\1pass", cell.source, flags=re.M)).body  # magics
+    chapter = _Chapter(statements)
+    found = []
+    for place, statement in enumerate(statements):
+        for call in _claims_in(statement):
+            words = call.args[0] if call.args else None
+            if not (isinstance(words, ast.Constant) and isinstance(words.value, str)):
+                raise ValueError(f"{notebook.name}: a claim's words must be a plain text: {ast.unparse(call)[:80]}")
+            frozen = call.func.attr == "recorded"  # type: ignore[attr-defined]
+            found.append(Stated(words.value, frozen, chapter.digest(place, call)))
+    twice = {s.words for s in found if sum(t.words == s.words for t in found) > 1}
+    if twice:
+        raise ValueError(f"{notebook.name}: these words stand twice: {sorted(twice)}")
+    return found
+
+
+def _claims_in(node: ast.AST) -> Iterator[ast.Call]:
+    for inner in ast.walk(node):
+        if isinstance(inner, ast.Call) and isinstance(inner.func, ast.Attribute):
+            of_study = isinstance(inner.func.value, ast.Name) and inner.func.value.id == "study"
+            if of_study and inner.func.attr in ("claim", "recorded"):
+                yield inner
+
+
+class _Chapter:
+    """The statements of a chapter's cells, and what each gives to the later ones."""
+
+    def __init__(self, statements: list[ast.stmt]) -> None:
+        self.statements = statements
+        self.uses = [_used(s) for s in statements]
+        self.gives = [_given(s) for s in statements]
+        self.inside = {  # what a function or class needs when it is called, wherever that was assigned
+            s.name: _used(s) for s in statements if isinstance(s, ast.FunctionDef | ast.ClassDef)
+        }
+
+    def digest(self, place: int, call: ast.Call) -> str:
+        """Digest of a claim's value and of every statement that it comes from."""
+        value = [*call.args[1:], *(k.value for k in call.keywords if k.arg in ("value", "diverged"))]
+        needed: set[str] = set()
+        self._need(needed, set().union(*(_used(part) for part in value)))
+        parts = [ast.dump(part) for part in value]
+        if not isinstance(self.statements[place], ast.Expr):  # a claim in a loop, say: what is assigned around it
+            parts.append(ast.dump(self.statements[place]))
+            self._need(needed, self.uses[place])
+        for statement, gives, uses in reversed(
+            list(zip(self.statements[:place], self.gives[:place], self.uses[:place], strict=True))
+        ):
+            if gives & needed:
+                parts.append(ast.dump(statement))
+                if _only_assigns(statement):
+                    needed -= gives
+                self._need(needed, uses)
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+    def _need(self, needed: set[str], names: set[str]) -> None:
+        """Add names, and what the functions among them use."""
+        for name in names - needed:
+            needed.add(name)
+            if name in self.inside:
+                self._need(needed, self.inside[name])
+
+
+def _used(node: ast.AST) -> set[str]:
+    return {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
+
+
+def _only_assigns(statement: ast.stmt) -> bool:
+    """Whether a statement replaces all that it gives."""
+    return isinstance(statement, ast.Assign) and all(
+        isinstance(part, ast.Name | ast.Tuple | ast.List | ast.Store | ast.Starred)
+        for target in statement.targets
+        for part in ast.walk(target)
+    )
+
+
+def _given(statement: ast.stmt) -> set[str]:
+    """Names that a statement binds or whose objects it changes: by assignment, by a call that is a statement."""
+    given: set[str] = set()
+    if isinstance(statement, ast.FunctionDef | ast.ClassDef):
+        return {statement.name}
+    for node in ast.walk(statement):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            given.add(node.id)
+        elif isinstance(node, ast.alias):
+            given.add((node.asname or node.name).split(".")[0])
+        elif isinstance(node, ast.Attribute | ast.Subscript) and isinstance(node.ctx, ast.Store):
+            given.add(_root(node))
+        elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+            root = _root(node.value.func)
+            if root not in SHOW_ONLY:
+                given.add(root)
+                if isinstance(node.value.func, ast.Name) or root == "companion":
+                    given |= {_root(a) for a in (*node.value.args, *(k.value for k in node.value.keywords))}
+    return given - {""}
+
+
+def _root(node: ast.AST) -> str:
+    """``x`` of ``x.y[z]``; of anything else nothing."""
+    while isinstance(node, ast.Attribute | ast.Subscript):
+        node = node.value
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A claim as a run measured it."""
+
+    words: str
+    values: tuple[float, ...]
+    bound: Bound
+    frozen: bool
+    holds: bool
+
+
+def measured(executed: Path) -> list[Measured]:
+    """The claims in the outputs of an executed notebook; one that was made again counts once, as it was last."""
+    found: dict[str, Measured] = {}
+    for cell in nbformat.read(executed, as_version=4).cells:
+        for output in cell.get("outputs", []):
+            for data in output.get("metadata", {}).get("companion", {}).get("claims", []):
+                found[data["words"]] = as_measured(data)
+    return list(found.values())
+
+
+def as_measured(data: dict[str, Any]) -> Measured:
+    """A claim from its JSON."""
+    bound = Bound(
+        -math.inf if data["low"] is None else data["low"],
+        math.inf if data["high"] is None else data["high"],
+    )
+    return Measured(data["words"], tuple(map(float, data["values"])), bound, data["frozen"], data["holds"])
+
+
+def faults_of_rehearsals(notebook: Path) -> list[str]:
+    """What is wrong with a chapter's rehearsals, as far as its text tells: claims that have none, or too few."""
+    past = rehearsed(slug(notebook))
+    faults = []
+    for claim in stated(notebook):
+        if claim.frozen:
+            continue
+        if (kept := past.get(claim.words)) is None:
+            faults.append(f"never rehearsed, or its words changed since: {claim.words}")
+        elif kept.computation != claim.computation:
+            faults.append(f"its computation changed since it was rehearsed: {claim.words}")
+        elif len(kept.values) < ENOUGH:
+            faults.append(f"rehearsed {len(kept.values)} times, {ENOUGH} are needed: {claim.words}")
+    return faults
+
+
+def faults_of_run(notebook: Path, limit: float) -> list[str]:
+    """What luck cannot explain of a run: a value too far from the rehearsals, words that promise too much."""
+    past = rehearsed(slug(notebook))
+    faults = []
+    for claim in measured(EXECUTED / notebook.name):
+        if claim.frozen:
+            if not claim.holds:
+                faults.append(f"does not hold of its recording: {claim.words}")
+            continue
+        if (kept := past.get(claim.words)) is None:
+            continue  # said already
+        faults += promises(kept, claim.bound)
+        surprise = kept.surprise(claim.bound, claim.values)
+        if surprise > limit:
+            worst = claim.bound.worst(claim.values)  # type: ignore[arg-type]
+            faults.append(
+                f"{worst:.4g} lies {surprise:.1f} standard deviations from its rehearsals, over {limit:.1f}: "
+                f"a regression, not luck: {claim.words}"
+            )
+    return faults
+
+
+def promises(kept: Rehearsed, bound: Bound) -> list[str]:
+    """Whether a claim's words promise more than its rehearsals held."""
+    if HELD in kept.words or (kept.held(bound) == len(kept.values) and kept.margin(bound) >= MARGIN):
+        return []
+    often = f"held in {kept.held(bound)} of {len(kept.values)} rehearsals, {kept.margin(bound):.1f} standard deviations"
+    return [f"{often}: weaken it, or say {HELD}: {kept.words}"]
+
+
+def limit() -> float:
+    """How far from its rehearsals a value may lie, in standard deviations of a prediction."""
+    past = [kept for notebook in notebooks() for kept in rehearsed(slug(notebook)).values()]
+    return threshold(len(past), min(len(kept.values) for kept in past)) if past else math.inf
+
+
+def notebooks() -> list[Path]:
+    return sorted((ROOT / "notebooks").glob("*.ipynb"))
+
+
+def failed_here() -> list[str]:
+    """The claims that did not hold when the notebooks were last executed, a line each."""
+    lines = []
+    for notebook in notebooks():
+        past = rehearsed(slug(notebook))
+        for claim in measured(EXECUTED / notebook.name):
+            if not claim.holds and not claim.frozen:
+                kept = past.get(claim.words)
+                often = f"{kept.held(claim.bound)} of {len(kept.values)} rehearsals" if kept else "not rehearsed"
+                lines.append(f"{slug(notebook)}: {claim.words.replace(HELD, often)} ({often})")
+    return lines
+
+
+def report() -> None:
+    """List what did not hold here, which is no error."""
+    made = sum(not c.frozen for n in notebooks() for c in measured(EXECUTED / n.name))
+    lines = failed_here()
+    print(f"claims: {made - len(lines)} of {made} hold on this machine")
+    for line in lines:
+        print(f"  not in this run: {line}")
+
+
+def margins() -> str:
+    """A table: chapter, claims, rehearsals, least margin of those that always held, and how many hold sometimes."""
+    rows = ["| chapter | claims | rehearsals | least margin | say how often |", "|-|-:|-:|-:|-:|"]
+    for notebook in notebooks():
+        past = rehearsed(slug(notebook))
+        run = [c for c in measured(EXECUTED / notebook.name) if not c.frozen and c.words in past]
+        sure = [past[c.words].margin(c.bound) for c in run if HELD not in c.words]
+        count = min((len(past[c.words].values) for c in run), default=0)
+        least = f"{min(sure):.1f}" if sure else "–"
+        rows.append(f"| {slug(notebook)} | {len(run)} | {count} | {least} | {len(run) - len(sure)} |")
+    return "\n".join(rows)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--margins", action="store_true", help="print the table of rehearsals")
+    if parser.parse_args().margins:
+        print(margins())
+        return 0
+    far = limit()
+    faults = 0
+    for notebook in notebooks():
+        for fault in faults_of_rehearsals(notebook) + faults_of_run(notebook, far):
+            print(f"{notebook.name}: {fault}")
+            faults += 1
+    report()
+    print(f"claims: {faults} faults")
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
