@@ -1,9 +1,10 @@
 # Everything a contributor runs. `make` alone lists the targets; a line's text after ## is its help.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup book test check-site format lock costs address clean
+.PHONY: help setup book test rehearse check-site format lock costs address clean
 
 PYTHON ?= python3
+TIMES ?= 16
 BIN := .venv/bin
 
 help:  ## Show this list
@@ -20,15 +21,18 @@ setup: .venv/ready  ## Make the environment (.venv) from the lock; runs again on
 	@touch $@
 
 book: setup  ## Execute the notebooks that changed, build the site into _build/html
-	@$(BIN)/python tools/notebooks.py
 	@$(BIN)/python tools/book.py
 
-test: setup  ## Lint, format, types, unit tests, and every notebook that changed
+test: setup  ## Lint, format, types, unit tests, every notebook that changed, and all claims against their rehearsals
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
 	@$(BIN)/python tools/notebooks.py
+	@$(BIN)/python tools/claims.py
+
+rehearse: setup  ## Run chapters again with other seeds and kernels: make rehearse CHAPTER=dqn TIMES=16 MINUTES=60
+	@$(BIN)/python tools/rehearse.py --times $(TIMES) $(if $(MINUTES),--minutes $(MINUTES)) $(CHAPTER)
 
 check-site: setup  ## Open every built page in a headless browser and check it
 	$(BIN)/python -m pytest -m site tests/site

@@ -23,7 +23,7 @@ from typing import Any
 import nbformat
 
 from companion.study.rehearsals import ENOUGH, MARGIN, Bound, Rehearsed, rehearsed, threshold
-from notebooks import EXECUTED, ROOT, slug
+from notebooks import EXECUTED, all_notebooks, slug
 
 HELD = "{held}"
 SHOW_ONLY = {"study", "plt"}
@@ -163,8 +163,10 @@ class Measured:
 
 
 def measured(executed: Path) -> list[Measured]:
-    """The claims in the outputs of an executed notebook; one that was made again counts once, as it was last."""
+    """The claims in the outputs of an executed notebook, if it was; one that was made again counts as it was last."""
     found: dict[str, Measured] = {}
+    if not executed.exists():
+        return []
     for cell in nbformat.read(executed, as_version=4).cells:
         for output in cell.get("outputs", []):
             for data in output.get("metadata", {}).get("companion", {}).get("claims", []):
@@ -211,7 +213,7 @@ def faults_of_run(notebook: Path, limit: float) -> list[str]:
         faults += promises(kept, claim.bound)
         surprise = kept.surprise(claim.bound, claim.values)
         if surprise > limit:
-            worst = claim.bound.worst(claim.values)  # type: ignore[arg-type]
+            worst = claim.bound.worst(claim.values)
             faults.append(
                 f"{worst:.4g} lies {surprise:.1f} standard deviations from its rehearsals, over {limit:.1f}: "
                 f"a regression, not luck: {claim.words}"
@@ -229,18 +231,14 @@ def promises(kept: Rehearsed, bound: Bound) -> list[str]:
 
 def limit() -> float:
     """How far from its rehearsals a value may lie, in standard deviations of a prediction."""
-    past = [kept for notebook in notebooks() for kept in rehearsed(slug(notebook)).values()]
+    past = [kept for notebook in all_notebooks() for kept in rehearsed(slug(notebook)).values()]
     return threshold(len(past), min(len(kept.values) for kept in past)) if past else math.inf
-
-
-def notebooks() -> list[Path]:
-    return sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 
 def failed_here() -> list[str]:
     """The claims that did not hold when the notebooks were last executed, a line each."""
     lines = []
-    for notebook in notebooks():
+    for notebook in all_notebooks():
         past = rehearsed(slug(notebook))
         for claim in measured(EXECUTED / notebook.name):
             if not claim.holds and not claim.frozen:
@@ -252,7 +250,7 @@ def failed_here() -> list[str]:
 
 def report() -> None:
     """List what did not hold here, which is no error."""
-    made = sum(not c.frozen for n in notebooks() for c in measured(EXECUTED / n.name))
+    made = sum(not c.frozen for n in all_notebooks() for c in measured(EXECUTED / n.name))
     lines = failed_here()
     print(f"claims: {made - len(lines)} of {made} hold on this machine")
     for line in lines:
@@ -262,7 +260,7 @@ def report() -> None:
 def margins() -> str:
     """A table: chapter, claims, rehearsals, least margin of those that always held, and how many hold sometimes."""
     rows = ["| chapter | claims | rehearsals | least margin | say how often |", "|-|-:|-:|-:|-:|"]
-    for notebook in notebooks():
+    for notebook in all_notebooks():
         past = rehearsed(slug(notebook))
         run = [c for c in measured(EXECUTED / notebook.name) if not c.frozen and c.words in past]
         sure = [past[c.words].margin(c.bound) for c in run if HELD not in c.words]
@@ -280,7 +278,7 @@ def main() -> int:
         return 0
     far = limit()
     faults = 0
-    for notebook in notebooks():
+    for notebook in all_notebooks():
         for fault in faults_of_rehearsals(notebook) + faults_of_run(notebook, far):
             print(f"{notebook.name}: {fault}")
             faults += 1

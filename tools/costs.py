@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 
-from notebooks import EXECUTED, ROOT, slug
+from notebooks import EXECUTED, ROOT, all_notebooks, slug
 
 KEPT = ROOT / "companion" / "study" / "costs.json"
 
@@ -19,7 +19,7 @@ def kept() -> dict[str, dict[str, dict[str, object]]]:
 
 def main() -> None:
     costs = kept()
-    for notebook in sorted((ROOT / "notebooks").glob("*.ipynb")):
+    for notebook in all_notebooks():
         measured = json.loads((EXECUTED / f"{notebook.stem}.json").read_text())
         entry = {k: measured[k] for k in ("seconds", "memory_mb", "device")} | {"date": f"{datetime.now(UTC):%Y-%m-%d}"}
         costs.setdefault(slug(notebook), {})[measured["budget"]] = entry

@@ -1,4 +1,5 @@
-"""The pieces of the prose pages that are computed: the map on the welcome page, the decoder's tables, the costs.
+"""The pieces of the prose pages that are computed: the map on the welcome page, the decoder's tables, the costs,
+the claims.
 
 Each is a function that returns Markdown; ``write_all`` writes them where the pages include them
 (``book/_generated/NAME.md`` in the staged tree).
@@ -6,16 +7,21 @@ Each is a function that returns Markdown; ``write_all`` writes them where the pa
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import nbformat
+from claims import HELD, limit, margins, measured
 from costs import kept
 
 import companion
 from companion import study
-from notebooks import ROOT, slug
+from companion.study.rehearsals import ALARMS, FOLDER, number, rehearsed
+from notebooks import EXECUTED, all_notebooks, slug
 
 matplotlib.use("Agg")
 
@@ -69,8 +75,8 @@ def decoder() -> str:
 def costs() -> str:
     """Minutes, memory and device of every chapter, as ``make costs`` measured them."""
     rows = ["| chapter | budget | time | memory at most | device | measured |", "|---|---|---|---|---|---|"]
-    for notebook in sorted((ROOT / "notebooks").glob("*.ipynb")):
-        title = nbformat.read(notebook, as_version=4).cells[0].source.splitlines()[0].lstrip("# ")
+    for notebook in all_notebooks():
+        title = _title(notebook)
         for budget, cost in sorted(kept().get(slug(notebook), {}).items(), reverse=True):
             cells = [f"[{title}](../notebooks/{notebook.name})", budget, f"{float(cost['seconds']) / 60:.1f} min"]
             cells += [f"{float(cost['memory_mb']):,.0f} MB", str(cost["device"]), str(cost["date"])]
@@ -86,11 +92,63 @@ def recordings() -> str:
     return "\n".join(rows) + "\n"
 
 
+def claims() -> str:
+    """Every chapter's claims, with what their rehearsals measured; those that hold most surely come first."""
+    parts = []
+    for notebook in all_notebooks():
+        past = rehearsed(slug(notebook))
+        run = [c for c in measured(EXECUTED / notebook.name) if c.words in past and not c.frozen]
+        parts.append(f"### [{_title(notebook)}](../notebooks/{notebook.name})\n")
+        if not run:
+            parts.append("Not executed, or not rehearsed, when this page was built.\n")
+            continue
+        runs = json.loads((FOLDER / f"{slug(notebook)}.json").read_text(encoding="utf-8"))["runs"]
+        parts.append(_rehearsals(runs) + "\n")
+        rows = ["| claim | bound | rehearsals | held | margin |", "|---|---|---|---:|---:|"]
+        for c in sorted(run, key=lambda c: -past[c.words].margin(c.bound)):
+            kept = past[c.words]
+            held, worst = kept.held(c.bound), kept.worst(c.bound)
+            margin = f"{kept.margin(c.bound):.1f}" if math.isfinite(kept.margin(c.bound)) else "every time the same"
+            often = f"{held} of {len(kept.values)} rehearsals"
+            words = c.words.replace(HELD, often).replace("|", r"\|")
+            span = f"{number(min(worst))} to {number(max(worst))}"
+            rows.append(f"| {words} | {c.bound} | {span} | {held} of {len(kept.values)} | {margin} |")
+        parts.append("\n".join(rows) + "\n")
+    return "\n".join(parts)
+
+
+def sureness() -> str:
+    """The table of rehearsals, and how far from them a value must lie to be taken for a fault."""
+    return (
+        f"{margins()}\n\nA test run of the whole book takes a value for a fault that lies {limit():.1f} standard "
+        f"deviations of a prediction or more from its rehearsals; luck alone does that in at most one run of "
+        f"{1 / ALARMS:,.0f}.\n"
+    )
+
+
+def _rehearsals(runs: list[dict[str, Any]]) -> str:
+    """A sentence on where and how a chapter was rehearsed."""
+    kernels = [run["kernels"] for run in runs]
+    counts = ", ".join(f"{kernels.count(name)} with {name} kernels" for name in dict.fromkeys(kernels))
+    two = sum(run["threads"] == 2 for run in runs)
+    processors = " and ".join(dict.fromkeys(run["processor"] for run in runs))
+    return (
+        f"{len(runs)} rehearsals: {counts}; {two} of them on two threads; {processors}; "
+        f"{max(run['date'] for run in runs)}; {runs[-1]['versions']}."
+    )
+
+
+def _title(notebook: Path) -> str:
+    return nbformat.read(notebook, as_version=4).cells[0].source.splitlines()[0].lstrip("# ")
+
+
 PIECES: dict[str, Callable[[], str]] = {
     "tau-map": tau_map,
     "convert": decoder,
     "costs": costs,
     "recordings": recordings,
+    "claims": claims,
+    "sureness": sureness,
 }
 
 

@@ -1,12 +1,13 @@
 """Execute the notebooks through nbmake, each once, and keep the executed copies for the book.
 
     python tools/notebooks.py             # those that are new or changed
-    python tools/notebooks.py --again     # all of them
+    python tools/notebooks.py --again     # all of them, one at a time, as their costs are measured
     python tools/notebooks.py dqn         # those whose name contains "dqn"
 
-A notebook is run again when its text, the package, the lock or the budget changed. It runs in an environment that
-holds the built wheel and the dependencies, not the checkout, from a folder outside the checkout: what works here
-works for a reader who installed the package. The executed copy and what it cost land in
+A notebook is run again when its text, its rehearsals, the package, the lock or the budget changed. Several run at a
+time, one a core with a thread each, which is quicker than one after another with all cores (``JOBS=1``). They run in
+an environment that holds the built wheel and the dependencies, not the checkout, from a folder outside the checkout:
+what works here works for a reader who installed the package. The executed copy and what it cost land in
 ``_build/executed``; a notebook that fails, or prints to stderr, leaves nothing there.
 """
 
@@ -23,14 +24,22 @@ import sysconfig
 import tempfile
 import time
 import venv
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import nbformat
 
+from companion.study.budgets import COSTS
+from companion.study.rehearsals import FOLDER
+
 ROOT = Path(__file__).resolve().parent.parent
 EXECUTED = ROOT / "_build" / "executed"
 READER = ROOT / "_build" / "reader"  # the environment a reader would have: the wheel, no checkout
-SECONDS_A_CELL = 900
+SECONDS_A_CELL = 1800
+MOST_AT_ONCE = 4
+"""Each may need a gigabyte of memory."""
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 def slug(notebook: Path) -> str:
@@ -39,7 +48,7 @@ def slug(notebook: Path) -> str:
 
 
 def package_key() -> str:
-    """Digest of all that a notebook's result depends on, besides its own text."""
+    """Digest of all that every notebook's result depends on, besides its own text and rehearsals."""
     digest = hashlib.sha256()
     files = [ROOT / "requirements.txt", ROOT / "pyproject.toml"]
     files += [f for f in sorted((ROOT / "companion").rglob("*")) if f.suffix in {".py", ".nc"}]
@@ -51,7 +60,9 @@ def package_key() -> str:
 
 def key(notebook: Path, package: str) -> str:
     cells = [(c.cell_type, c.source) for c in nbformat.read(notebook, as_version=4).cells]
-    return hashlib.sha256((package + json.dumps(cells)).encode()).hexdigest()
+    rehearsals = FOLDER / f"{slug(notebook)}.json"
+    shown = rehearsals.read_text(encoding="utf-8") if rehearsals.exists() else ""
+    return hashlib.sha256((package + json.dumps(cells) + shown).encode()).hexdigest()
 
 
 def cost_file(notebook: Path) -> Path:
@@ -68,6 +79,8 @@ def build_reader(package: str) -> Path:
     """Return the Python of an environment with the wheel of this checkout and this environment's dependencies."""
     python = READER / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     stamp = READER / "package"
+    rehearsals = sorted(FOLDER.glob("*.json"))
+    package += hashlib.sha256(b"".join(f.read_bytes() for f in rehearsals)).hexdigest()
     if stamp.exists() and stamp.read_text() == package:
         return python
     shutil.rmtree(READER, ignore_errors=True)
@@ -98,30 +111,83 @@ def build_reader(package: str) -> Path:
     return python
 
 
-def execute(notebook: Path, python: Path, package: str) -> bool:
+def execute(notebook: Path, python: Path, package: str, threads: int) -> bool:
     """Run one notebook; True when it passed. Its time and peak memory are those of the whole process tree."""
     kept, record = EXECUTED / notebook.name, cost_file(notebook)
     record.unlink(missing_ok=True)
     kept.unlink(missing_ok=True)
     with tempfile.TemporaryDirectory() as elsewhere:  # a folder of its own, far from the checkout
-        copy = Path(elsewhere, notebook.name)
+        copy, log = Path(elsewhere, notebook.name), Path(elsewhere, "log")
         shutil.copyfile(notebook, copy)
         options = ["--nbmake", f"--nbmake-timeout={SECONDS_A_CELL}", "--overwrite", "-p", "no:cacheprovider", "-q"]
         # The kernel is this environment's, whatever kernels the user has installed elsewhere.
-        quiet = {"COMPANION_PROGRESS": "0", "PYDEVD_DISABLE_FILE_VALIDATION": "1", "JUPYTER_PREFER_ENV_PATH": "1"}
+        own = {"COMPANION_PROGRESS": "0", "PYDEVD_DISABLE_FILE_VALIDATION": "1", "JUPYTER_PREFER_ENV_PATH": "1"}
+        own |= {name: os.environ.get(name, str(threads)) for name in THREADS}
         start = time.monotonic()
-        process = subprocess.Popen([python, "-m", "pytest", *options, copy], cwd=elsewhere, env=os.environ | quiet)
-        seconds, memory = wait(process, start)
+        with log.open("w") as out:
+            command = [python, "-m", "pytest", *options, copy]
+            process = subprocess.Popen(command, cwd=elsewhere, env=os.environ | own, stdout=out, stderr=out)
+            seconds, memory = wait(process, start)
         if process.returncode:
+            print(f"{notebook.name} failed:\n{log.read_text()}", flush=True)
             return False
         if noise := stderr_of(copy):
-            print(f"{notebook.name}: a cell prints to stderr, which would stand in the page:\n{noise}")
+            print(f"{notebook.name}: a cell prints to stderr, which would stand in the page:\n{noise}", flush=True)
             return False
         shutil.move(copy, kept)
     environment = {"seconds": round(seconds), "memory_mb": round(memory), "budget": budget(), "device": device()}
     record.write_text(json.dumps({"key": key(notebook, package), **environment}, indent=1))
-    print(f"{notebook.name}: {seconds:.0f} s, {memory:.0f} MB at most", flush=True)
     return True
+
+
+def execute_all(
+    stale: list[Path], package: str, *, at_once: int, beside: Callable[[], object] | None = None
+) -> list[str]:
+    """Run notebooks, the longest first, so many at a time; the names of those that failed.
+
+    Args:
+        stale: which.
+        package: digest of the package.
+        at_once: notebooks that run at the same time. Each has its share of the cores.
+        beside: what else to do meanwhile, before the last notebooks are begun.
+    """
+    python = build_reader(package)
+    usual = {n: expected(n) for n in stale}
+    order = sorted(stale, key=lambda n: -usual[n])
+    begun, done, failed = time.monotonic(), [], []
+    print(
+        f"{len(stale)} chapters to run, {at_once} at a time; by their usual times about {_about(usual, [], at_once, 0)}"
+    )
+
+    def take(work: Path | Callable[[], object]) -> None:
+        if not isinstance(work, Path):
+            work()
+            return
+        passed = execute(work, python, package, max(1, (os.cpu_count() or 1) // at_once))
+        (done if passed else failed).append(work)
+        over = [*done, *failed]
+        left = _about(usual, over, at_once, time.monotonic() - begun)
+        verdict = f"{json.loads(cost_file(work).read_text())['seconds']} s" if passed else "failed"
+        print(
+            f"[{len(over)} of {len(stale)}] {work.name}: {verdict}; {len(stale) - len(over)} left, {left}", flush=True
+        )
+
+    with ThreadPoolExecutor(at_once) as pool:
+        list(pool.map(take, [*([beside] if beside else []), *order]))
+    return [n.name for n in failed]
+
+
+def expected(notebook: Path) -> float:
+    """Seconds that a notebook took when its costs were last measured."""
+    measured = json.loads(COSTS.read_text()).get(slug(notebook), {}).get(budget(), {})
+    return float(measured.get("seconds", 60))
+
+
+def _about(usual: dict[Path, float], over: list[Path], at_once: int, elapsed: float) -> str:
+    """How long the rest takes, in words, at the pace of what is over."""
+    rest = sum(usual.values()) - sum(usual[n] for n in over)
+    pace = elapsed / sum(usual[n] for n in over) if over else 1 / min(at_once, len(usual) or 1)
+    return f"about {rest * pace / 60:.0f} min" if rest * pace >= 90 else f"about {rest * pace:.0f} s"
 
 
 def wait(process: subprocess.Popen[bytes], start: float) -> tuple[float, float]:
@@ -154,26 +220,42 @@ def device() -> str:
     return f"{os.cpu_count()} CPU cores"
 
 
+def stale_of(chosen: list[Path], package: str, *, again: bool = False) -> list[Path]:
+    """Those that must be executed; copies of notebooks that are no more are removed."""
+    EXECUTED.mkdir(parents=True, exist_ok=True)
+    for old in EXECUTED.glob("*.*"):
+        if old.stem not in {n.stem for n in all_notebooks()}:
+            old.unlink()
+    return [n for n in chosen if again or not is_fresh(n, package)]
+
+
+def all_notebooks() -> list[Path]:
+    return sorted((ROOT / "notebooks").glob("*.ipynb"))
+
+
+def jobs() -> int:
+    """Notebooks at a time: one a core, or one where they share a GPU; ``JOBS`` in the environment overrides."""
+    if text := os.environ.get("JOBS"):
+        if not text.isdigit() or int(text) < 1:
+            raise SystemExit(f"JOBS is {text!r}; give a number from 1 on")
+        return int(text)
+    return 1 if budget() == "full" else min(os.cpu_count() or 1, MOST_AT_ONCE)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--again", action="store_true", help="execute also what has not changed")
+    parser.add_argument("--again", action="store_true", help="execute also what has not changed, one at a time")
     parser.add_argument("names", nargs="*", help="parts of the notebooks' names; all by default")
     arguments = parser.parse_args()
 
-    notebooks = sorted((ROOT / "notebooks").glob("*.ipynb"))
-    chosen = [n for n in notebooks if not arguments.names or any(part in n.name for part in arguments.names)]
+    chosen = [n for n in all_notebooks() if not arguments.names or any(part in n.name for part in arguments.names)]
     if not chosen:
-        raise SystemExit(f"no notebook's name contains {arguments.names}; there are {[n.name for n in notebooks]}")
-    EXECUTED.mkdir(parents=True, exist_ok=True)
-    for old in EXECUTED.glob("*.*"):
-        if old.stem not in {n.stem for n in notebooks}:
-            old.unlink()
+        raise SystemExit(
+            f"no notebook's name contains {arguments.names}; there are {[n.name for n in all_notebooks()]}"
+        )
     package = package_key()
-    stale = [n for n in chosen if arguments.again or not is_fresh(n, package)]
-    failed = []
-    if stale:
-        python = build_reader(package)
-        failed = [n.name for n in stale if not execute(n, python, package)]
+    stale = stale_of(chosen, package, again=arguments.again)
+    failed = execute_all(stale, package, at_once=1 if arguments.again else jobs()) if stale else []
     print(f"notebooks: {len(stale) - len(failed)} executed, {len(chosen) - len(stale)} unchanged, {len(failed)} failed")
     if failed:
         print("failed: " + ", ".join(failed))

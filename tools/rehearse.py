@@ -30,7 +30,7 @@ from typing import Any
 import nbformat
 
 from companion.study.rehearsals import ENOUGH, FOLDER
-from notebooks import ROOT, build_reader, package_key, slug
+from notebooks import ROOT, all_notebooks, build_reader, package_key, slug
 
 DONE = ROOT / "_build" / "rehearsals"
 KERNELS = {
@@ -203,11 +203,7 @@ def main() -> int:
         one(*map(Path, arguments.one))
         return 0
     begun, training = time.monotonic(), training_key()
-    chosen = [
-        n
-        for n in sorted((ROOT / "notebooks").glob("*.ipynb"))
-        if not arguments.names or any(part in n.name for part in arguments.names)
-    ]
+    chosen = [n for n in all_notebooks() if not arguments.names or any(part in n.name for part in arguments.names)]
     if not chosen:
         raise SystemExit(f"no notebook's name contains {arguments.names}")
     wanted = [(n, i) for i in range(arguments.times) for n in chosen if not is_fresh(n, i, training)]

@@ -46,7 +46,7 @@ class Claim:
     @property
     def holds(self) -> bool:
         """Whether all values keep the bound."""
-        return self.bound.holds(self.bound.worst(np.array(self.values)))
+        return self.bound.holds(self.bound.worst(self.values))
 
     @property
     def said(self) -> str:
@@ -73,6 +73,16 @@ class Claim:
     def _often(self) -> str:
         past = rehearsed(self.chapter).get(self.words) if self.chapter else None
         return f"{past.held(self.bound)} of {len(past.values)} rehearsals" if past else ""
+
+
+class Held(int):
+    """Whether a claim holds, 1 or 0; Jupyter shows nothing of it where a cell ends with it: the claim has its line."""
+
+    def _ipython_display_(self) -> None:
+        pass
+
+    def __repr__(self) -> str:
+        return repr(bool(self))
 
 
 @dataclass
@@ -108,11 +118,11 @@ def claim(
     words: str,
     value: Any,
     *,
-    above: float | None = None,
-    below: float | None = None,
-    within: tuple[float, float] | None = None,
+    above: int | float | None = None,
+    below: int | float | None = None,
+    within: tuple[int | float, int | float] | None = None,
     diverged: str | None = None,
-) -> bool:
+) -> Held:
     """Claim that what was measured keeps a bound, and show whether it does.
 
         study.claim("clipping lowers the value, on every seed", clip, below=-15)
@@ -146,11 +156,11 @@ def recorded(
     words: str,
     value: Any,
     *,
-    above: float | None = None,
-    below: float | None = None,
-    within: tuple[float, float] | None = None,
+    above: int | float | None = None,
+    below: int | float | None = None,
+    within: tuple[int | float, int | float] | None = None,
     diverged: str | None = None,
-) -> bool:
+) -> Held:
     """Check a recording, as :func:`claim` checks a run, and label it so: nothing a reader does can change it.
 
     The tests fail where it does not hold: then the recording or the words are wrong. It is not rehearsed.
@@ -172,15 +182,15 @@ def tally() -> None:
 
 
 def _make(
-    words: str,
+    words: Any,
     value: Any,
-    above: float | None,
-    below: float | None,
-    within: tuple[float, float] | None,
+    above: Any,
+    below: Any,
+    within: Any,
     diverged: str | None,
     *,
     frozen: bool,
-) -> bool:
+) -> Held:
     if not isinstance(words, str) or not words.strip():
         raise ValueError(f"words is {words!r}; say in a sentence what is claimed")
     bound = _bound(above, below, within)
@@ -188,10 +198,10 @@ def _make(
     new = Claim(words, values, bound, frozen, _session.chapter)
     _session.claims[words] = new
     _show(new)
-    return new.holds
+    return Held(new.holds)
 
 
-def _bound(above: float | None, below: float | None, within: tuple[float, float] | None) -> Bound:
+def _bound(above: Any, below: Any, within: Any) -> Bound:
     given = [name for name, end in (("above", above), ("below", below), ("within", within)) if end is not None]
     if len(given) != 1:
         raise ValueError(f"of above, below and within give exactly one; given are {given or 'none'}")

@@ -34,18 +34,19 @@ _SLACK = 0.1
 class Bound:
     """What a value is held against: it lies above ``low`` and below ``high``."""
 
-    low: float = -math.inf
-    high: float = math.inf
+    low: int | float = -math.inf
+    high: int | float = math.inf
 
-    def worst(self, values: Float[np.ndarray, "..."]) -> float:
+    def worst(self, values: Sequence[int | float] | Float[np.ndarray, "..."]) -> float:
         """Of several values the one that comes nearest to breaking the bound, or breaks it the furthest."""
-        values = np.asarray(values, dtype=np.float64).ravel()
-        room = np.minimum(values - self.low, self.high - values)  # NaN cannot be here
-        return float(values[int(np.argmin(room))])
+        each = np.asarray(values, dtype=np.float64).ravel()
+        ends = [sign * (each - end) for sign, end in ((1, self.low), (-1, self.high)) if math.isfinite(end)]
+        return float(each[int(np.argmin(np.min(ends, axis=0)))])
 
-    def holds(self, value: float) -> bool:
-        """Whether the bound is kept; to lie on it is to break it."""
-        return self.low < value < self.high
+    def holds(self, value: int | float) -> bool:
+        """Whether the bound is kept; to lie on it is to break it. Where there is no end, infinity holds."""
+        above = math.isinf(self.low) or self.low < value
+        return bool(above and (math.isinf(self.high) or value < self.high))
 
     def __str__(self) -> str:
         if math.isinf(self.low):
@@ -67,11 +68,11 @@ class Rehearsed:
 
     words: str
     computation: str
-    values: Sequence[Sequence[float]]
+    values: Sequence[Sequence[int | float]]
 
     def worst(self, bound: Bound) -> Float[np.ndarray, " rehearsal"]:
         """Each rehearsal's value that came nearest to breaking the bound."""
-        return np.array([bound.worst(np.array(values, dtype=np.float64)) for values in self.values])
+        return np.array([bound.worst(values) for values in self.values])
 
     def held(self, bound: Bound) -> int:
         """In how many rehearsals the claim held."""
@@ -90,14 +91,14 @@ class Rehearsed:
         spread = worst.std(ddof=1)
         return float(room / spread) if spread > 0 else math.copysign(math.inf, room)
 
-    def surprise(self, bound: Bound, values: Sequence[float]) -> float:
+    def surprise(self, bound: Bound, values: Sequence[int | float]) -> float:
         """How far a run's value lies from the rehearsals, in standard deviations of a prediction.
 
         The prediction's standard deviation is that of the rehearsals times √(1 + 1/n), or where that is larger a tenth
         of the way from their mean to the bound: counts that never changed may change by one. An infinite value is
         explained if a rehearsal had one, too.
         """
-        worst, value = self.worst(bound), bound.worst(np.array(values, dtype=np.float64))
+        worst, value = self.worst(bound), bound.worst(values)
         if math.isinf(value):
             return 0.0 if (worst == value).any() else math.inf
         finite = worst[np.isfinite(worst)]
@@ -140,7 +141,7 @@ def threshold(claims: int, rehearsals: int) -> float:
     return float(stats.t.isf(ALARMS / claims / 2, rehearsals - 1))
 
 
-def number(value: float) -> str:
+def number(value: int | float) -> str:
     """A number for a line of text: three figures, thousands set apart, a true minus."""
     if math.isinf(value):
         return "−∞" if value < 0 else "∞"

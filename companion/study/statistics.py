@@ -39,13 +39,18 @@ def iqm(da: xr.DataArray, dim: str = "seed", *, diverged: str = "gap") -> xr.Dat
         ValueError: ``da`` lacks ``dim`` or has no entry along it, or ``diverged`` is another word.
     """
     _check(da, dim)
+    values = _ranked(da, diverged)
+    mean = values.reduce(stats.trim_mean, dim, proportiontocut=0.25)
+    return mean.where(values.notnull().all(dim))  # a sort would cut NaN off with the highest
+
+
+def _ranked(da: xr.DataArray, diverged: str) -> xr.DataArray:
+    """``da`` as floats, with what is not finite where ``diverged`` ranks it: NaN, or infinite."""
     rank = {"gap": np.nan, "low": -np.inf, "high": np.inf}
     if diverged not in rank:
         raise ValueError(f"diverged is {diverged!r}; choose 'gap', 'low' or 'high'")
     values = da.astype(np.result_type(da.dtype, np.float32), copy=False)
-    finite: xr.DataArray = xr.apply_ufunc(np.isfinite, values)
-    mean = values.where(finite, rank[diverged]).reduce(stats.trim_mean, dim, proportiontocut=0.25)
-    return mean.where(finite.all(dim)) if diverged == "gap" else mean  # a sort would cut NaN off with the highest
+    return values.where(xr.apply_ufunc(np.isfinite, values), rank[diverged])
 
 
 def interval(da: xr.DataArray, dim: str = "seed", confidence: float = 0.95, *, diverged: str = "gap") -> xr.DataArray:
@@ -78,9 +83,8 @@ def interval(da: xr.DataArray, dim: str = "seed", confidence: float = 0.95, *, d
     if not 0 < confidence < 1:
         raise ValueError(f"confidence is {confidence}; it must lie between 0 and 1, such as 0.95")
     centre = iqm(da, dim, diverged=diverged)
-    half = xr.apply_ufunc(
-        _half_width, da.astype(np.float64), input_core_dims=[[dim]], kwargs={"confidence": confidence}
-    )
+    values = _ranked(da.astype(np.float64), diverged)
+    half = xr.apply_ufunc(_half_width, values, input_core_dims=[[dim]], kwargs={"confidence": confidence})
     half = half.where(np.isfinite(centre), 0.0).where(da.sizes[dim] > 1)
     ends = xr.concat([centre - half, centre + half], dim="bound").assign_coords(bound=["low", "high"])
     return ends.rename(da.name).transpose(..., "bound")
@@ -98,7 +102,7 @@ def _half_width(values: Float[np.ndarray, "*rest member"], confidence: float) ->
     with np.errstate(invalid="ignore"):  # members that diverged may be all that is kept: the caller knows
         squares = np.square(winsorized - winsorized.mean(axis=-1, keepdims=True)).sum(axis=-1)
     t = stats.t.ppf((1 + confidence) / 2, kept - 1)
-    return (1 + 2.5 / n) * t * np.sqrt(squares / (kept * (kept - 1)))
+    return np.asarray((1 + 2.5 / n) * t * np.sqrt(squares / (kept * (kept - 1))))
 
 
 def band(da: xr.DataArray, dim: str = "seed", *, diverged: str = "gap") -> xr.DataArray:
@@ -121,8 +125,7 @@ def band(da: xr.DataArray, dim: str = "seed", *, diverged: str = "gap") -> xr.Da
     if da.sizes.get(dim, FEW) >= FEW:
         return interval(da, dim, diverged=diverged)
     centre = iqm(da, dim, diverged=diverged)
-    lost = {"low": -np.inf, "high": np.inf}.get(diverged, np.nan)
-    seen = da.astype(np.result_type(da.dtype, np.float32)).where(np.isfinite(da), lost)
+    seen = _ranked(da, diverged)
     ends = xr.concat([seen.min(dim, skipna=False), seen.max(dim, skipna=False)], dim="bound")
     ends = ends.assign_coords(bound=["low", "high"]).where(centre.notnull() & (da.sizes[dim] > 1))
     return ends.rename(da.name).transpose(..., "bound")

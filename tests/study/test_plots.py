@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 from matplotlib import pyplot as plt
 
-from companion.study import across, curves, interval, iqm, style
+from companion.study import across, band, curves, iqm, style
 
 TAUS = [1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 0.0003]
 
@@ -43,11 +43,11 @@ def test_curves_are_interquartile_means_in_bands_of_their_intervals(ax, run):
     assert words(ax.get_legend()) == ["1", "0.3", "0.1", "0.03", "0.01", "0.003", "0.001", "0.0003"]
     assert ax.get_legend().get_title().get_text() == "tau"
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("step", "return")
-    ends = interval(run)
-    for tau, drawn, band in zip(TAUS, lines, ax.collections, strict=True):
+    ends = band(run)
+    for tau, drawn, area in zip(TAUS, lines, ax.collections, strict=True):
         np.testing.assert_array_equal(drawn.get_xdata(), run["step"])
         np.testing.assert_allclose(drawn.get_ydata(), iqm(run.sel(tau=tau)))
-        (path,) = band.get_paths()
+        (path,) = area.get_paths()
         corners = {(x, round(y, 9)) for x, y in path.vertices}
         for step in (100, 300):
             for bound in ("low", "high"):
@@ -94,7 +94,7 @@ def test_across_draws_mean_interval_and_every_seed(ax, run):
     np.testing.assert_allclose(drawn.get_ydata(), iqm(last))
     bars = np.array(ax.collections[0].get_segments())
     np.testing.assert_allclose(bars[:, :, 0], np.stack([TAUS, TAUS], 1))
-    np.testing.assert_allclose(bars[:, :, 1], interval(last))
+    np.testing.assert_allclose(bars[:, :, 1], band(last))
     dots = [line for line in ax.lines if line is not drawn]
     np.testing.assert_array_equal(np.stack([dot.get_ydata() for dot in dots], 1), last.transpose("tau", "seed"))
     for dot in dots:
