@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import ast
 import hashlib
+import json
 import math
 import re
 import sys
@@ -22,7 +23,7 @@ from typing import Any
 
 import nbformat
 
-from companion.study.rehearsals import ENOUGH, MARGIN, Bound, Rehearsed, rehearsed, threshold
+from companion.study.rehearsals import ENOUGH, FOLDER, MARGIN, Bound, Rehearsed, rehearsed, threshold
 from notebooks import EXECUTED, all_notebooks, slug
 
 HELD = "{held}"
@@ -181,6 +182,12 @@ def as_measured(data: dict[str, Any]) -> Measured:
         math.inf if data["high"] is None else data["high"],
     )
     return Measured(data["words"], tuple(map(float, data["values"])), bound, data["frozen"], data["holds"])
+
+
+def runs_of(chapter: str) -> list[dict[str, Any]]:
+    """Where and how each rehearsal of a chapter was run; none if it was never rehearsed."""
+    file = FOLDER / f"{chapter}.json"
+    return json.loads(file.read_text(encoding="utf-8"))["runs"] if file.exists() else []
 
 
 def faults_of_rehearsals(notebook: Path) -> list[str]:

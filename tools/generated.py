@@ -7,7 +7,6 @@ Each is a function that returns Markdown; ``write_all`` writes them where the pa
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -15,12 +14,12 @@ from typing import Any
 
 import matplotlib
 import nbformat
-from claims import HELD, limit, margins, measured
+from claims import HELD, limit, margins, measured, runs_of
 from costs import kept
 
 import companion
 from companion import study
-from companion.study.rehearsals import ALARMS, FOLDER, number, rehearsed
+from companion.study.rehearsals import ALARMS, number, rehearsed
 from notebooks import EXECUTED, all_notebooks, slug
 
 matplotlib.use("Agg")
@@ -102,8 +101,7 @@ def claims() -> str:
         if not run:
             parts.append("Not executed, or not rehearsed, when this page was built.\n")
             continue
-        runs = json.loads((FOLDER / f"{slug(notebook)}.json").read_text(encoding="utf-8"))["runs"]
-        parts.append(_rehearsals(runs) + "\n")
+        parts.append(_rehearsals(runs_of(slug(notebook))) + "\n")
         rows = ["| claim | bound | rehearsals | held | margin |", "|---|---|---|---:|---:|"]
         for c in sorted(run, key=lambda c: -past[c.words].margin(c.bound)):
             kept = past[c.words]

@@ -1,8 +1,9 @@
 """Adam with a learning rate for each member is torch's Adam of each member alone."""
 
+import pytest
 import torch
 
-from companion.population import MLP, Adam
+from companion.population import MLP, Adam, optimizers
 
 
 def test_it_is_torchs_adam_member_by_member():
@@ -40,3 +41,49 @@ def test_a_broken_member_breaks_no_other():
     )
     assert optimizer.weights[0].isnan().any()
     assert optimizer.weights[1].isfinite().all()
+
+
+def dying(steps: int, forgets: bool, monkeypatch: pytest.MonkeyPatch) -> tuple[MLP, Adam]:
+    """Two members, half of whose hidden units die after ten steps: their gradients are zero from then on."""
+    if not forgets:
+        monkeypatch.setattr(optimizers, "forget", lambda average, below: None)
+    network = MLP((4, 16, 2), seeds=[0, 1])
+    optimizer = Adam(network, torch.tensor([1e-3, 1e-3]))
+    generator = torch.Generator().manual_seed(0)
+    for step in range(steps):
+        x = torch.randn(2, 8, 4, generator=generator)
+        gradients = torch.autograd.grad(network(x).square().mean((1, 2)).sum(), list(network.parameters()))
+        if step >= 10:
+            for g in gradients:
+                g[..., ::2] = 0
+        optimizer.step(gradients)
+    return network, optimizer
+
+
+def test_an_average_that_only_forgets_ends_at_zero_and_is_never_subnormal(monkeypatch):
+    """Averages of a gradient that has become zero fall by a tenth a step, and below 1.2e-38 numbers are slow."""
+    tiny = torch.finfo(torch.float32).tiny
+    for steps in (400, 900, 1_500):
+        _, optimizer = dying(steps, True, monkeypatch)
+        for moment in (optimizer.first, optimizer.second):
+            assert not ((moment != 0) & (moment.abs() < tiny)).any()
+    assert (optimizer.first == 0).float().mean() > 0.4
+    assert (optimizer.second > 0).float().mean() > 0.5  # forgets a thousand times more slowly
+    _, plain = dying(900, False, monkeypatch)
+    assert ((plain.first != 0) & (plain.first.abs() < tiny)).any(), "without it they are subnormal: the test can fail"
+
+
+def test_to_forget_the_last_of_it_changes_no_weight(monkeypatch):
+    network, _ = dying(1_500, True, monkeypatch)
+    plain, _ = dying(1_500, False, monkeypatch)
+    for a, b in zip(network.parameters(), plain.parameters(), strict=True):
+        assert torch.equal(a, b)
+    assert not torch.equal(next(network.parameters()), next(MLP((4, 16, 2), seeds=[0, 1]).parameters()))
+
+
+def test_forget_keeps_what_is_no_number():
+    average = torch.tensor([1e-31, -1e-31, 1e-29, torch.nan, torch.inf])
+    optimizers.forget(average, 1e-30)
+    assert average[:3].tolist() == [0.0, 0.0, pytest.approx(1e-29)]
+    assert average[3].isnan()
+    assert average[4].isinf()

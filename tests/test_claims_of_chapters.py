@@ -1,0 +1,114 @@
+"""The chapters' claims: their words and computations, every one rehearsed, and what counts as changed."""
+
+import re
+from pathlib import Path
+
+import claims
+import nbformat
+import pytest
+
+from companion.study.rehearsals import ENOUGH, Bound, Rehearsed
+from notebooks import all_notebooks, slug
+
+NOTEBOOKS = all_notebooks()
+
+CHAPTER = [
+    "import numpy as np\nfrom companion import rl, study\n%matplotlib inline",
+    "rate = 0.1\nunused = 3\ndef train(seed):\n    return rl.train('td3', 'Pendulum-v1', lr=rate, seeds=seed)",
+    "run = train(4)\nfig, ax = None, None",
+    "ax.plot(run['return'])\nlast = run['return'].isel(step=-1)\nlast -= 1\nstudy.say('a table')",
+    "study.claim('it learns', last.mean(), above=-300)\nstudy.recorded('it learned', 2, above=1)",
+    "for tau in (1, 2):\n    unused += tau\nstudy.claim('and well', (last > -200).mean(), above=0.4)",
+]
+
+
+def written(folder: Path, cells: list[str]) -> Path:
+    path = folder / "01_a_chapter.ipynb"
+    nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells]), path)
+    return path
+
+
+def digests(folder: Path, cells: list[str]) -> dict[str, str]:
+    return {s.words: s.computation for s in claims.stated(written(folder, cells))}
+
+
+def test_words_and_kinds_are_read(tmp_path: Path) -> None:
+    found = claims.stated(written(tmp_path, CHAPTER))
+    assert [(s.words, s.frozen) for s in found] == [("it learns", False), ("it learned", True), ("and well", False)]
+
+
+@pytest.mark.parametrize(
+    ("cell", "old", "new"),
+    [
+        (1, "rate = 0.1", "rate = 0.01"),  # a setting that a function reads when it is called
+        (1, "'Pendulum-v1'", "'Hopper-v5'"),
+        (2, "train(4)", "train(5)"),
+        (3, "isel(step=-1)", "isel(step=-2)"),
+        (3, "last -= 1", "last -= 2"),  # changed in place
+        (4, "last.mean()", "last.max()"),
+    ],
+)
+def test_a_changed_computation_has_another_digest(tmp_path: Path, cell: int, old: str, new: str) -> None:
+    changed = list(CHAPTER)
+    assert old in changed[cell]
+    changed[cell] = changed[cell].replace(old, new)
+    assert digests(tmp_path, CHAPTER)["it learns"] != digests(tmp_path, changed)["it learns"]
+
+
+@pytest.mark.parametrize(
+    ("cell", "old", "new"),
+    [
+        (1, "unused = 3", "unused = 4"),
+        (3, "ax.plot(run['return'])", "ax.plot(run['return'], '--')"),
+        (3, "'a table'", "'another'"),
+        (4, "above=-300", "above=-250"),  # a bound is held against the values that are kept
+        (1, "rate = 0.1", "rate = 0.1  # the paper's"),
+    ],
+)
+def test_what_does_not_reach_the_value_changes_nothing(tmp_path: Path, cell: int, old: str, new: str) -> None:
+    changed = list(CHAPTER)
+    assert old in changed[cell]
+    changed[cell] = changed[cell].replace(old, new)
+    assert digests(tmp_path, CHAPTER) == digests(tmp_path, changed)
+
+
+def test_words_must_be_plain_and_stand_once(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="plain text"):
+        claims.stated(written(tmp_path, ["study.claim(f'{x} learns', 1, above=0)"]))
+    with pytest.raises(ValueError, match=r"stand twice: \['it learns'\]"):
+        claims.stated(written(tmp_path, [*CHAPTER, "study.claim('it learns', 1, above=0)"]))
+
+
+def test_words_may_not_promise_more_than_was_rehearsed() -> None:
+    def kept(words: str, values: list[float]) -> Rehearsed:
+        return Rehearsed(words, "digest", [[v] for v in values])
+
+    steady, loose, broken = [-30.0, -31.0, -29.0], [-30.0, -16.0, -22.0], [-30.0, -10.0, -31.0]
+    bound = Bound(high=-15.0)
+    assert claims.promises(kept("it falls", steady), bound) == []
+    (fault,) = claims.promises(kept("it falls", loose), bound)
+    assert "held in 3 of 3 rehearsals" in fault
+    assert "held in 2 of 3" in claims.promises(kept("it falls", broken), bound)[0]
+    assert claims.promises(kept("it falls in {held}", broken), bound) == []
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+class TestEveryChapter:
+    def test_every_claim_was_rehearsed_as_it_stands(self, notebook: Path) -> None:
+        assert claims.faults_of_rehearsals(notebook) == []
+
+    def test_rehearsals_are_of_three_kernels_other_seeds_and_one_thread_and_two(self, notebook: Path) -> None:
+        runs = claims.runs_of(slug(notebook))
+        assert len(runs) >= ENOUGH
+        assert len({run["seed_shift"] for run in runs}) == len(runs)
+        assert 0 not in {run["seed_shift"] for run in runs}
+        assert {run["kernels"] for run in runs} == {"plain", "AVX2", "the processor's own"}
+        assert {run["threads"] for run in runs} == {1, 2}
+        assert all(run["date"] and run["versions"] and run["processor"] for run in runs)
+
+    def test_it_begins_every_generator_through_the_helper_and_ends_with_a_tally(self, notebook: Path) -> None:
+        cells = [c.source for c in nbformat.read(notebook, as_version=4).cells if c.cell_type == "code"]
+        code = "\n".join(cells)
+        begun = re.findall(r"(?:default_rng|manual_seed)\((.{0,30})", code)
+        assert [how for how in begun if not how.startswith("study.seed(")] == []
+        assert cells[-1].rstrip().endswith("study.tally()")
