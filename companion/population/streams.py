@@ -23,7 +23,7 @@ class Streams:
     The numbers come from Philox 4×64 (Salmon, Moraes, Dror and Shaw 2011, "Parallel random numbers: as easy as
     1, 2, 3"), a counter-based generator: a key names the stream, a counter the place in it. The key is the pair
     (seed, purpose), so two members share nothing, and two purposes of one member share nothing either. (In a rehearsal
-    every seed is shifted: :func:`companion.seeds.seed`.)
+    every seed is shifted: :func:`companion.study.seed`.)
 
     Each stream is a single sequence of uniform numbers. Cutting it into blocks of any size gives the same sequence,
     and :attr:`position` says how many have been used: a run that stops needs no more than that to go on.
