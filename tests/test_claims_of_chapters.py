@@ -3,10 +3,10 @@
 import re
 from pathlib import Path
 
-import claims
 import nbformat
 import pytest
 
+import claims
 from companion.study.rehearsals import ENOUGH, Bound, Rehearsed
 from notebooks import all_notebooks, slug
 

@@ -9,11 +9,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import claims
 import pytest
-from notebooks import ROOT, slug
 
+import claims
 from companion.study.rehearsals import rehearsed
+from notebooks import ROOT, slug
 from tests.helpers import child_environment
 
 PLANTS = {

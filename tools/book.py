@@ -16,10 +16,10 @@ import sys
 from functools import partial
 from pathlib import Path
 
-import claims
 import yaml
-from generated import write_all
 
+import claims
+from generated import write_all
 from notebooks import EXECUTED, ROOT, all_notebooks, execute_all, is_fresh, jobs, package_key, stale_of
 
 SOURCE = ROOT / "_build" / "source"

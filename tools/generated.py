@@ -14,12 +14,12 @@ from typing import Any
 
 import matplotlib
 import nbformat
-from claims import HELD, limit, margins, measured, runs_of
-from costs import kept
 
 import companion
+from claims import HELD, limit, margins, measured, runs_of
 from companion import study
 from companion.study.rehearsals import ALARMS, number, rehearsed
+from costs import kept
 from notebooks import EXECUTED, all_notebooks, slug
 
 matplotlib.use("Agg")
