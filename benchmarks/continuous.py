@@ -32,11 +32,11 @@ OBSERVATION, ACTION = 3, 1  # Pendulum's sizes
 TD3_POLICY_DELAY = 2
 STARTS = 64  # random steps before the first update
 SB3_STEPS = 4_000
-POPULATIONS = {1: 4_000, 4: 4_000, 16: 3_000, 64: 2_000, 256: 1_000}  # agents: steps
+POPULATIONS = {1: 4_000, 4: 4_000, 16: 4_000, 64: 4_000, 256: 1_000}  # agents: steps
 MEMORY = 1_000  # transitions remembered, the same in all, so that memories can be compared
 GPU_POPULATIONS = {"1,024 agents, 64-64, batch 64": (1024, 64), "64 agents, 256-256, batch 256": (64, 256)}
 GPU_STEPS = 20_000
-MANY_GOAL, ONE_GOAL = 10, 1
+MANY_GOAL, ONE_GOAL = 14, 1
 GPU_GOALS = "1,000,000 a second of the first and 60,000 of the second, on one H200"
 
 

@@ -120,7 +120,7 @@ def main() -> None:
     for agents, steps in POPULATIONS.items():
         grown[agents] = population_rate(agents, steps)
         print(f"| companion, {agents} agent{'s' * (agents > 1)} | {grown[agents]:,.0f} |", flush=True)
-    print(f"\n64 agents are {grown[64] / sum(rates):.1f} times the two processes (the figure to reach: 10).")
+    print(f"\n64 agents are {grown[64] / sum(rates):.1f} times the two processes (the figure to reach: 14).")
     print(f"One agent is {grown[1] / (sum(rates) / 2):.2f} times one of the processes (the figure to reach: 1).")
 
 
