@@ -76,10 +76,8 @@ def main() -> None:
             command = [sys.executable, __file__, algorithm, how]
             found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
             early, late = found["early"], found["late"]
-            print(
-                f"| {algorithm} | {name} | {early:,.0f} | {late:,.0f} | {late / early:.2f} | {found['subnormal']:.1%} |",
-                flush=True,
-            )
+            share = f"{found['subnormal']:.1%}"
+            print(f"| {algorithm} | {name} | {early:,.0f} | {late:,.0f} | {late / early:.2f} | {share} |", flush=True)
 
 
 if __name__ == "__main__":
