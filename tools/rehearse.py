@@ -5,8 +5,8 @@
     python tools/rehearse.py --minutes 60      # stop then; called again it goes on
 
 Rehearsal number i shifts every seed by 100,000·(i + 1). The kernels are AVX2's or the processor's own in turn, and in
-every fifth the plain ones, on one thread, as many at a time as there are cores; every eighth runs on two threads, by
-itself. A rehearsal that
+every eighth the plain ones, on one thread, as many at a time as there are cores; every sixteenth runs on two threads,
+by itself. A rehearsal that
 is done is kept in ``_build/rehearsals`` until its chapter or the package's training changes, and so is each of its
 training runs: when only a chapter's claims were changed, rehearsing it again takes little. The values of all of a
 chapter's rehearsals land in ``companion/study/rehearsals``.
@@ -39,11 +39,11 @@ KERNELS = {
     "the processor's own": {},
     "plain": {"ATEN_CPU_CAPABILITY": "default", "MKL_CBWR": "COMPATIBLE"},
 }
-IN_TURN = ["AVX2", "the processor's own", "AVX2", "the processor's own", "plain"]
+IN_TURN = [*["AVX2", "the processor's own"] * 3, "plain", "AVX2"]
 """Plain kernels take three times as long as the others."""
 APART = 100_000
 """From the seeds of one rehearsal to those of the next."""
-TWO_THREADS = 8
+TWO_THREADS = 16
 """Every how many rehearsals one runs on two threads."""
 UNFINISHED = 75
 """Exit status when the time was up before all was done."""
