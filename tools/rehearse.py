@@ -99,7 +99,8 @@ def rehearse(notebook: Path, number: int, python: Path, training: str) -> bool:
         "CUDA_VISIBLE_DEVICES": "",  # the quick budget is a CPU's
         "MPLBACKEND": "Agg",
     }
-    file, runs = result_file(notebook, number), DONE / "runs" / training / str(number)
+    file = result_file(notebook, number)
+    runs = DONE / "runs" / training / "-".join(str(value).replace(" ", "-") for value in how.values())
     file.parent.mkdir(parents=True, exist_ok=True)
     runs.mkdir(parents=True, exist_ok=True)
     command = [python, Path(__file__).resolve(), "--one", notebook.resolve(), runs, file.with_suffix(".part")]
