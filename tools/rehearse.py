@@ -7,8 +7,8 @@
 Rehearsal number i shifts every seed by 100,000·(i + 1). The kernels are AVX2's or the processor's own in turn, and in
 every eighth the plain ones, on one thread, as many at a time as there are cores; every sixteenth runs on two threads,
 by itself. A rehearsal that
-is done is kept in ``_build/rehearsals`` until its chapter or the package's training changes, and so is each of its
-training runs: when only a chapter's claims were changed, rehearsing it again takes little. The values of all of a
+is done is kept in ``_build/rehearsals`` until its chapter's claims or the package's training change, and so is each of
+its training runs: when only claims were changed, rehearsing the chapter again takes little. The values of all of a
 chapter's rehearsals land in ``companion/study/rehearsals``.
 """
 
@@ -30,6 +30,7 @@ from typing import Any
 
 import nbformat
 
+from claims import stated
 from companion.study.rehearsals import ENOUGH, FOLDER
 from notebooks import ROOT, all_notebooks, build_reader, package_key, slug
 
@@ -73,7 +74,9 @@ def code_of(notebook: Path) -> list[str]:
 
 
 def key(notebook: Path, training: str) -> str:
-    return hashlib.sha256((training + json.dumps(code_of(notebook))).encode()).hexdigest()
+    """Digest of all that a rehearsal measures: the chapter's claims, their computations, and the package's training."""
+    made = sorted((claim.words, claim.computation) for claim in stated(notebook) if not claim.frozen)
+    return hashlib.sha256((training + json.dumps(made)).encode()).hexdigest()
 
 
 def result_file(notebook: Path, number: int) -> Path:
@@ -180,8 +183,6 @@ def processor() -> str:
 
 def keep(notebook: Path, times: int, training: str) -> int:
     """Write what a chapter's rehearsals measured into the package, once all are there; how many there are."""
-    from claims import stated
-
     fresh = [n for n in range(times) if is_fresh(notebook, n, training)]
     if len(fresh) < times:
         return len(fresh)
