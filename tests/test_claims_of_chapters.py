@@ -4,10 +4,12 @@ import re
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
+from scipy import stats
 
 import claims
-from companion.study.rehearsals import ENOUGH, Bound, Rehearsed
+from companion.study.rehearsals import ENOUGH, TAIL, Bound, Rehearsed, rehearsed
 from notebooks import all_notebooks, slug
 
 NOTEBOOKS = all_notebooks()
@@ -97,6 +99,13 @@ class TestEveryChapter:
     def test_every_claim_was_rehearsed_as_it_stands(self, notebook: Path) -> None:
         assert claims.faults_of_rehearsals(notebook) == []
 
+    def test_no_words_promise_more_than_was_rehearsed(self, notebook: Path) -> None:
+        past = rehearsed(slug(notebook))
+        known = [claim for claim in claims.stated(notebook) if claim.bound and not claim.frozen]
+        assert known
+        faults = [claims.promises(past[claim.words], claim.bound) for claim in known if claim.words in past]
+        assert [fault for found in faults for fault in found] == []
+
     def test_rehearsals_are_of_three_kernels_other_seeds_and_one_thread_and_two(self, notebook: Path) -> None:
         runs = claims.runs_of(slug(notebook))
         assert len(runs) >= ENOUGH
@@ -112,3 +121,21 @@ class TestEveryChapter:
         begun = re.findall(r"(?:default_rng|manual_seed)\((.{0,30})", code)
         assert [how for how in begun if not how.startswith("study.seed(")] == []
         assert cells[-1].rstrip().endswith("study.tally()")
+
+
+def test_the_tails_of_the_rehearsals_are_no_heavier_than_is_assumed() -> None:
+    """Leave out each rehearsal of each claim and hold it against the others: how many lie far out?"""
+    far = []
+    for notebook in NOTEBOOKS:
+        past = rehearsed(slug(notebook))
+        for claim in claims.stated(notebook):
+            if claim.frozen or claim.bound is None or claim.words not in past:
+                continue
+            values = past[claim.words].values
+            for i, left_out in enumerate(values):
+                others = Rehearsed(claim.words, claim.computation, [v for j, v in enumerate(values) if j != i])
+                far.append(others.surprise(claim.bound, left_out))
+    assert len(far) > 2_000
+    for distance in (3, 4, 5, 6, 8, claims.limit()):
+        expected = len(far) * 2 * stats.t.sf(distance, TAIL)
+        assert np.sum(np.array(far) > distance) <= expected + 2 * np.sqrt(expected), distance

@@ -33,11 +33,19 @@ SHOW_ONLY = {"study", "plt"}
 
 @dataclass(frozen=True)
 class Stated:
-    """A claim as it stands in a chapter: its words, whether it is of a recording, and the digest of its computation."""
+    """A claim as it stands in a chapter.
+
+    Attributes:
+        words: as they stand there.
+        frozen: whether it is of a recording.
+        computation: the digest of the code that its value comes from.
+        bound: None where the code does not say it in numbers.
+    """
 
     words: str
     frozen: bool
     computation: str
+    bound: Bound | None
 
 
 def stated(notebook: Path) -> list[Stated]:
@@ -58,7 +66,7 @@ def stated(notebook: Path) -> list[Stated]:
             if not (isinstance(words, ast.Constant) and isinstance(words.value, str)):
                 raise ValueError(f"{notebook.name}: a claim's words must be a plain text: {ast.unparse(call)[:80]}")
             frozen = call.func.attr == "recorded"  # type: ignore[attr-defined]
-            found.append(Stated(words.value, frozen, chapter.digest(place, call)))
+            found.append(Stated(words.value, frozen, chapter.digest(place, call), _bound(call)))
     twice = {s.words for s in found if sum(t.words == s.words for t in found) > 1}
     if twice:
         raise ValueError(f"{notebook.name}: these words stand twice: {sorted(twice)}")
@@ -71,6 +79,18 @@ def _claims_in(node: ast.AST) -> Iterator[ast.Call]:
             of_study = isinstance(inner.func.value, ast.Name) and inner.func.value.id == "study"
             if of_study and inner.func.attr in ("claim", "recorded"):
                 yield inner
+
+
+def _bound(call: ast.Call) -> Bound | None:
+    """The bound of a claim, if it is written in numbers."""
+    ends = {k.arg: k.value for k in call.keywords if k.arg in ("above", "below", "within")}
+    try:
+        values = {name: eval(ast.unparse(end), {"__builtins__": {}}) for name, end in ends.items()}
+    except NameError:
+        return None
+    if "within" in values:
+        return Bound(*values["within"])
+    return Bound(values.get("above", -math.inf), values.get("below", math.inf))
 
 
 class _Chapter:
@@ -238,8 +258,7 @@ def promises(kept: Rehearsed, bound: Bound) -> list[str]:
 
 def limit() -> float:
     """How far from its rehearsals a value may lie, in standard deviations of a prediction."""
-    past = [kept for notebook in all_notebooks() for kept in rehearsed(slug(notebook)).values()]
-    return threshold(len(past), min(len(kept.values) for kept in past)) if past else math.inf
+    return threshold(max(1, sum(len(rehearsed(slug(notebook))) for notebook in all_notebooks())))
 
 
 def failed_here() -> list[str]:

@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy import stats
 
-__all__ = ["ALARMS", "ENOUGH", "FOLDER", "MARGIN", "Bound", "Rehearsed", "number", "rehearsed", "threshold"]
+__all__ = ["ALARMS", "ENOUGH", "FOLDER", "MARGIN", "TAIL", "Bound", "Rehearsed", "number", "rehearsed", "threshold"]
 
 FOLDER = Path(__file__).parent / "rehearsals"
 ENOUGH = 16
@@ -26,6 +26,8 @@ MARGIN = 3.0
 """Standard deviations from the rehearsals' mean to the bound, for a claim that says nothing of how often it holds."""
 ALARMS = 1e-3
 """False alarms in one run of the whole book's tests, at most."""
+TAIL = 6
+"""Degrees of freedom of the Student's t whose tails are taken for those of a claim's values."""
 _SLACK = 0.1
 """Share of the way from the rehearsals' mean to the bound that is explained whatever their spread."""
 
@@ -127,18 +129,18 @@ def rehearsed(slug: str) -> Mapping[str, Rehearsed]:
     }
 
 
-def threshold(claims: int, rehearsals: int) -> float:
+def threshold(claims: int) -> float:
     """The :meth:`~Rehearsed.surprise` above which a value is an alarm, so that a run of all claims raises one falsely
     with a probability of :data:`ALARMS` at most.
 
-    By Bonferroni's inequality, which needs no independence, each claim may take an equal share; a new value beside n
-    normal ones has Student's t distribution with n − 1 degrees of freedom.
+    By Bonferroni's inequality, which needs no independence, each claim may take an equal share. A value beside those of
+    its rehearsals is taken to have tails as heavy as Student's t with :data:`TAIL` degrees of freedom; normal values
+    would have lighter ones. A test leaves out each rehearsal of each claim in turn and counts that no more lie far out.
 
     Args:
         claims: of the whole book.
-        rehearsals: the fewest that any of them has.
     """
-    return float(stats.t.isf(ALARMS / claims / 2, rehearsals - 1))
+    return float(stats.t.isf(ALARMS / claims / 2, TAIL))
 
 
 def number(value: int | float) -> str:
