@@ -1,7 +1,7 @@
 """Faults planted in the package are told from luck: a chapter's claims, held against their rehearsals, raise an alarm.
 
-The chapter is run once with each fault, as a rehearsal is. Its assertions see some of the faults, too; cells that fail are
-passed over, for what is shown is that the claims alone would do.
+The chapter is run once with each fault, as a rehearsal is. Its assertions see some of the faults, too; cells that fail
+are passed over, for what is shown is that the claims alone would do.
 """
 
 import json
