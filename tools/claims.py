@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import copy
 import hashlib
 import json
 import math
@@ -93,6 +94,16 @@ def _bound(call: ast.Call) -> Bound | None:
     return Bound(values.get("above", -math.inf), values.get("below", math.inf))
 
 
+class _Unbound(ast.NodeTransformer):
+    """Takes the bounds out of claims."""
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        self.generic_visit(node)
+        if any(call is node for call in _claims_in(node)):
+            node.keywords = [k for k in node.keywords if k.arg not in ("above", "below", "within")]
+        return node
+
+
 class _Chapter:
     """The statements of a chapter's cells, and what each gives to the later ones."""
 
@@ -111,7 +122,7 @@ class _Chapter:
         self._need(needed, set().union(*(_used(part) for part in value)))
         parts = [ast.dump(part) for part in value]
         if not isinstance(self.statements[place], ast.Expr):  # a claim in a loop, say: what is assigned around it
-            parts.append(ast.dump(self.statements[place]))
+            parts.append(ast.dump(_Unbound().visit(copy.deepcopy(self.statements[place]))))
             self._need(needed, self.uses[place])
         for statement, gives, uses in reversed(
             list(zip(self.statements[:place], self.gives[:place], self.uses[:place], strict=True))
