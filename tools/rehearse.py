@@ -25,6 +25,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,7 @@ def code_of(notebook: Path) -> list[str]:
     return [c.source for c in nbformat.read(notebook, as_version=4).cells if c.cell_type == "code"]
 
 
+@cache
 def key(notebook: Path, training: str) -> str:
     """Digest of all that a rehearsal measures: the chapter's claims, their computations, and the package's training."""
     made = sorted((claim.words, claim.computation) for claim in stated(notebook) if not claim.frozen)
