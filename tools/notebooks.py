@@ -155,9 +155,7 @@ def execute_all(
     usual = {n: expected(n) for n in stale}
     order = sorted(stale, key=lambda n: -usual[n])
     begun, done, failed = time.monotonic(), [], []
-    print(
-        f"{len(stale)} chapters to run, {at_once} at a time; by their usual times about {_about(usual, [], at_once, 0)}"
-    )
+    print(f"{len(stale)} chapters to run, {at_once} at a time; by their usual times {_about(usual, [], at_once, 0)}")
 
     def take(work: Path | Callable[[], object]) -> None:
         if not isinstance(work, Path):
