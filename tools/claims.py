@@ -24,10 +24,10 @@ from typing import Any
 
 import nbformat
 
+from companion.study.claims import HELD, KEY, Claim
 from companion.study.rehearsals import ENOUGH, FOLDER, MARGIN, Bound, Rehearsed, rehearsed, threshold
 from notebooks import EXECUTED, all_notebooks, slug
 
-HELD = "{held}"
 SHOW_ONLY = {"study", "plt"}
 """Modules whose calls as a statement show something and change no value."""
 
@@ -183,36 +183,25 @@ def _root(node: ast.AST) -> str:
     return node.id if isinstance(node, ast.Name) else ""
 
 
-@dataclass(frozen=True)
-class Measured:
-    """A claim as a run measured it."""
-
-    words: str
-    values: tuple[float, ...]
-    bound: Bound
-    frozen: bool
-    holds: bool
-
-
-def measured(executed: Path) -> list[Measured]:
+def measured(executed: Path) -> list[Claim]:
     """The claims in the outputs of an executed notebook, if it was; one that was made again counts as it was last."""
-    found: dict[str, Measured] = {}
+    found: dict[str, Claim] = {}
     if not executed.exists():
         return []
     for cell in nbformat.read(executed, as_version=4).cells:
         for output in cell.get("outputs", []):
-            for data in output.get("metadata", {}).get("companion", {}).get("claims", []):
+            for data in output.get("metadata", {}).get(KEY, {}).get("claims", []):
                 found[data["words"]] = as_measured(data)
     return list(found.values())
 
 
-def as_measured(data: dict[str, Any]) -> Measured:
-    """A claim from its JSON."""
+def as_measured(data: dict[str, Any]) -> Claim:
+    """A claim as a run measured it, from its JSON."""
     bound = Bound(
         -math.inf if data["low"] is None else data["low"],
         math.inf if data["high"] is None else data["high"],
     )
-    return Measured(data["words"], tuple(map(float, data["values"])), bound, data["frozen"], data["holds"])
+    return Claim(data["words"], tuple(map(float, data["values"])), bound, data["frozen"])
 
 
 def runs_of(chapter: str) -> list[dict[str, Any]]:
