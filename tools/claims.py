@@ -26,7 +26,7 @@ import nbformat
 
 from companion.study.claims import HELD, KEY, Claim
 from companion.study.rehearsals import ENOUGH, FOLDER, MARGIN, Bound, Rehearsed, rehearsed, threshold
-from notebooks import EXECUTED, all_notebooks, slug
+from notebooks import EXECUTED, all_notebooks, cost_file, slug
 
 SHOW_ONLY = {"study", "plt"}
 """Modules whose calls as a statement show something and change no value."""
@@ -228,7 +228,9 @@ def faults_of_rehearsals(notebook: Path) -> list[str]:
 
 def faults_of_run(notebook: Path, limit: float) -> list[str]:
     """What luck cannot explain of a run: a value too far from the rehearsals, words that promise too much."""
-    past = rehearsed(slug(notebook))
+    executed = cost_file(notebook)
+    quick = executed.exists() and json.loads(executed.read_text())["budget"] == "quick"
+    past = rehearsed(slug(notebook)) if quick else {}  # other numbers have no rehearsals
     faults = []
     for claim in measured(EXECUTED / notebook.name):
         if claim.frozen:
