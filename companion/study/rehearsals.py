@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float
-from scipy import stats
+from scipy.special import stdtrit
 
 __all__ = ["ALARMS", "ENOUGH", "FOLDER", "MARGIN", "TAIL", "Bound", "Rehearsed", "number", "rehearsed", "threshold"]
 
@@ -140,7 +140,7 @@ def threshold(claims: int) -> float:
     Args:
         claims: of the whole book.
     """
-    return float(stats.t.isf(ALARMS / claims / 2, TAIL))
+    return -float(stdtrit(TAIL, ALARMS / claims / 2))
 
 
 def number(value: int | float) -> str:
