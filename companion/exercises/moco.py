@@ -363,9 +363,9 @@ FIND = Exercise(
     solution=guilty_line,
     why="The batch's keys are pushed *before* the loss, so that each query finds its own key twice: as the answer, and "
     "among the wrong ones. Two equal logits share what there is, and no picture can ever be more than half sure: the "
-    "loss cannot fall below log 2. The gradient still points the right way while the own key is hard to find, which is "
-    "why it learns; it goes on pushing when the picture is told already. Push after the loss. A limit that a "
-    "number should not have, such as exactly one half, is worth more than any curve.",
+    "loss cannot fall below log 2. With L the loss as it should be, this one is log(1 + e^L): its gradient is the "
+    "right one times e^L / (1 + e^L), between a half and one, which is why it learns all the same. Push after the "
+    "loss. A limit that a number should not have, such as exactly one half, is worth more than any curve.",
     checks=checks_of_a_line(LISTING, _INNOCENT),
     value=True,
 )

@@ -147,23 +147,31 @@ def _settings(
 
 
 def _axis(ax: Axes, values: np.ndarray, seeds: int) -> tuple[np.ndarray, np.ndarray]:
-    """Scale and mark the axis of a swept setting; the places of its values, and of every seed's dot beside them."""
+    """Scale and mark the axis of a swept setting; the places of its values, and of every seed's dot beside them.
+
+    Values that an earlier line has marked stay marked.
+    """
     numeric = values.dtype.kind != "U"
-    at = values.astype(float) if numeric else np.arange(values.size, dtype=float)
+    at = marked = values.astype(float) if numeric else np.arange(values.size, dtype=float)
+    texts = dict(zip(at.tolist(), map(_text, values), strict=True))
+    if numeric and isinstance(ax.xaxis.get_major_locator(), FixedLocator):
+        marked = np.union1d(at, ax.get_xticks())
     if not numeric:
         ax.set_xlim(-0.5, values.size - 0.5)
-    elif (at >= 0).all() and (at > 0).any():
-        least = at[at > 0].min()
-        if at.max() / least >= DECADES:
-            ax.set_xscale(**({"value": "log"} if at.min() > 0 else {"value": "symlog", "linthresh": least}))
+    elif (marked >= 0).all() and (marked > 0).any():
+        least = marked[marked > 0].min()
+        if marked.max() / least >= DECADES:
+            ax.set_xscale(**({"value": "log"} if marked.min() > 0 else {"value": "symlog", "linthresh": least}))
     to_axis = ax.xaxis.get_transform()
-    places = to_axis.transform(at)
+    places = to_axis.transform(marked)
     length = np.ptp(places) or 1.0
     spread = np.linspace(-0.012, 0.012, seeds) if seeds > 1 else np.zeros(1)
-    dots = to_axis.inverted().transform((places[:, None] + length * spread).ravel()).reshape(-1, spread.size)
-    names = _room(dict(zip(at.tolist(), map(_text, values), strict=True)), (places - places.min()) / length, ax)
+    beside = to_axis.transform(at)[:, None] + length * spread
+    dots = to_axis.inverted().transform(beside.ravel()).reshape(-1, spread.size)
+    all_texts = {value: texts.get(value, _text(value)) for value in marked.tolist()}
+    names = _room(all_texts, (places - places.min()) / length, ax)
     ax.update_datalim(np.stack([at, at], 1), updatey=False)  # a value at which every member diverged has its place too
-    ax.xaxis.set_major_locator(FixedLocator(list(at)))
+    ax.xaxis.set_major_locator(FixedLocator(list(marked)))
     ax.xaxis.set_minor_locator(NullLocator())
     ax.xaxis.set_major_formatter(FuncFormatter(lambda place, _: names.get(place, "")))
     return at, dots

@@ -144,8 +144,10 @@ def threshold(claims: int) -> float:
 
 
 def number(value: int | float) -> str:
-    """A number for a line of text: three figures, thousands set apart, a true minus."""
+    """A number for a line of text: three figures, five where three would say 1; thousands set apart, a true minus."""
     if math.isinf(value):
         return "−∞" if value < 0 else "∞"
     digits = f"{value:,.0f}" if 1_000 <= abs(value) < 1e7 else f"{value:.3g}"
+    if digits.lstrip("-") == "1":
+        digits = f"{value:.5g}"
     return digits.replace("-", "−")

@@ -143,6 +143,16 @@ def test_a_swept_truth_value_stands_side_by_side_too(ax, run):
     assert names(ax) == ["False", "True"]
 
 
+@pytest.mark.parametrize("few_first", [False, True])
+def test_a_second_line_of_fewer_values_keeps_the_marks_of_the_first(few_first, ax, run):
+    last = run.isel(step=-1)
+    few = last.isel(tau=slice(4, 8))
+    for each in (few, last) if few_first else (last, few):
+        across(ax, each)
+    assert sorted(ax.get_xticks()) == sorted(TAUS)
+    assert sorted(filter(None, names(ax)), key=float) == [f"{tau:g}" for tau in sorted(TAUS)]
+
+
 def test_across_has_a_line_for_each_value_of_a_second_setting(ax, run):
     both = xr.concat([run, -run], dim=xr.DataArray([False, True], dims="double", name="double")).isel(step=-1)
     lines = across(ax, both, by="double")

@@ -66,7 +66,16 @@ def test_a_count_that_never_changed_may_change_by_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(-15.0, "−15"), (1234.5, "1,234"), (0.00012345, "0.000123"), (np.inf, "∞"), (-np.inf, "−∞")]
+    ("value", "text"),
+    [
+        (-15.0, "−15"),
+        (1234.5, "1,234"),
+        (0.00012345, "0.000123"),
+        (0.99991, "0.99991"),
+        (1.0, "1"),
+        (np.inf, "∞"),
+        (-np.inf, "−∞"),
+    ],
 )
 def test_numbers_for_a_line_of_text(value: float, text: str) -> None:
     assert number(value) == text
