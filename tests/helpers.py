@@ -1,10 +1,11 @@
 """What tests of several parts share."""
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,19 @@ def child_environment() -> dict[str, str]:
     """Environment variables of a process with this checkout's package, one thread and no GPU."""
     root = str(Path(__file__).parents[1])
     return {**os.environ, "PYTHONPATH": root, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+
+
+@contextlib.contextmanager
+def full_disk(room: int = 100_000) -> Iterator[None]:
+    """Let no file grow beyond so many bytes: a write then fails as on a full disk, with a word of its own (EFBIG)."""
+    import resource
+
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def torchrun(script: Path, *words: str, processes: int = 2) -> "subprocess.CompletedProcess[str]":
