@@ -67,6 +67,20 @@ def assert_same_numbers(a: xr.Dataset, b: xr.Dataset) -> None:
         assert a[name].values.tobytes() == b[name].values.tobytes(), name
 
 
+def assert_can_be_kept(run: xr.Dataset, folder: Path) -> None:
+    """Written by whatever writes netCDF here, and read, it has the same numbers, labels and attributes."""
+    run_attrs = {name: np.asarray(value) for name, value in run.attrs.items()}
+    assert {each.dtype.kind for each in run_attrs.values()} <= set("Uif"), "netCDF knows text and numbers"
+    for engine in xr.backends.list_engines().keys() & {"scipy", "netcdf4", "h5netcdf"}:
+        run.to_netcdf(folder / f"{engine}.nc", engine=engine)
+        with xr.open_dataset(folder / f"{engine}.nc", engine=engine) as read:
+            xr.testing.assert_equal(run, read.load())
+            assert list(read.attrs) == list(run.attrs)
+            for name, value in run_attrs.items():
+                np.testing.assert_array_equal(np.atleast_1d(read.attrs[name]), np.atleast_1d(value), err_msg=name)
+    run.to_netcdf(folder / "chosen.nc")  # by whichever xarray prefers
+
+
 def in_call(monkeypatch: pytest.MonkeyPatch, owner: type, method: str, number: int, do: Callable[[], None]) -> None:
     """Do something right before the n-th call, of all from now on, of a method."""
     calls, called = [0], getattr(owner, method)

@@ -64,7 +64,8 @@ def save(path: str | os.PathLike[str], arguments: Mapping[str, Any], state: Any)
 
     Args:
         path: where; its folder exists.
-        arguments: what the run was called with, by name: numbers, text, None, and lists and tuples of them.
+        arguments: what the run was called with, by name: numbers, text, None, and lists, tuples and dictionaries of
+            them.
         state: tensors, numbers, text and None in dictionaries (whose keys are text), lists and tuples, nested at will.
 
     Raises:
@@ -119,7 +120,7 @@ def load(
         content = torch.load(file, map_location=device or "cpu", weights_only=True)
     written = content["arguments"]
     differences = [
-        f"{name} was {written.get(name, 'not given')} and is {given.get(name, 'not given')}"
+        f"{name} was {written.get(name, 'not recorded')} and is {given.get(name, 'not given')}"
         for name in dict.fromkeys([*given, *written])
         if given.get(name) != written.get(name)
     ]
@@ -226,8 +227,17 @@ def _title() -> str:
 
 
 def _texts(arguments: Mapping[str, Any]) -> dict[str, str]:
-    """Each argument as it would be written, which tells ``1`` from ``True`` and a list from a tuple."""
-    return {name: repr(_value(value, f"argument {name}")) for name, value in arguments.items()}
+    """Each argument as it would be written, which tells ``1`` from ``True`` and a list from a tuple.
+
+    Of a dictionary each entry is an argument, so that the one that differs is named.
+    """
+    texts: dict[str, str] = {}
+    for name, value in arguments.items():
+        if isinstance(value, Mapping):
+            texts |= _texts({f"{name}[{key!r}]": entry for key, entry in value.items()})
+        else:
+            texts[name] = repr(_value(value, f"argument {name}"))
+    return texts
 
 
 def _value(value: Any, place: str) -> Any:
