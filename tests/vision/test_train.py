@@ -286,9 +286,12 @@ def other(pictures: int = 128) -> vision.Dataset:
 
 @pytest.mark.parametrize("value", [np.float32(0.2), torch.tensor(0.2), torch.tensor(0.20001)])
 def test_an_augmentations_values_are_recorded_to_the_last_digit(value, monkeypatch):
+    """Of other types than the one that is asked for, too, which print fewer digits."""
+    how = vision.Augmentation()
+    vars(how)["grayscale"] = value
     monkeypatch.setattr(training, "Run", lambda *words, arguments, **more: pytest.fail(arguments["augmentation"]))
     with pytest.raises(pytest.fail.Exception, match=re.escape(f"grayscale={float(value)!r},")):
-        train(augmentation=vision.Augmentation(grayscale=value))
+        train(augmentation=how)
 
 
 @pytest.mark.parametrize(
