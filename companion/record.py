@@ -25,6 +25,7 @@ import torch
 import xarray as xr
 
 import companion
+from companion.files import locked, replacing
 from companion.population.settings import nearest
 from companion.study import store
 
@@ -346,8 +347,13 @@ class Recorder:
         """Make the parts that are not there yet, then the whole of them; False if the time was up before.
 
         Raises:
-            ValueError: parts are there that another device or another version of the code made.
+            ValueError: parts are there that another device or another version of the code made, or another process is
+                making it.
         """
+        with locked(self.folder / f"{recording.name}.nc"):
+            return self._make(recording)
+
+    def _make(self, recording: Recording) -> bool:
         print(f"{recording.name}: {recording.recipe} on {self.device}", flush=True)
         parts = recording.parts()
         done = {seeds[0]: run for seeds in parts if (run := self._kept_part(recording, seeds)) is not None}
@@ -370,8 +376,9 @@ class Recorder:
             done[seeds[0]] = run
         whole = join(recording, [done[seeds[0]] for seeds in parts])
         store.save(whole, self.folder / f"{recording.name}.nc")
-        for path in self.folder.glob(f"{recording.name}.part-*"):
-            path.unlink()
+        for pattern in (f"{recording.name}.part-*", f".{recording.name}.part-*.tmp"):  # the latter of who was killed
+            for path in self.folder.glob(pattern):
+                path.unlink()
         print(f"  kept. {store.provenance(whole)}", flush=True)
         return True
 
@@ -389,7 +396,7 @@ class Recorder:
                 before = json.loads(begun.read_text())["commits"]
                 commits = before if self.commit in before else [*before, self.commit]
             facts = {"recipe": recording.recipe, "seeds": seeds, "device": self.device, "commits": commits}
-            with store.replacing(begun) as partial:
+            with replacing(begun) as partial:
                 partial.write_text(json.dumps(facts))
             slice_of["checkpoint"] = begun.with_suffix(".pt")
             slice_of["minutes"] = None if np.isinf(self.deadline) else max(0.0, self.deadline - began) / 60

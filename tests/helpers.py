@@ -1,10 +1,11 @@
 """What tests of several parts share."""
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,19 @@ def child_environment() -> dict[str, str]:
     """Environment variables of a process with this checkout's package, one thread and no GPU."""
     root = str(Path(__file__).parents[1])
     return {**os.environ, "PYTHONPATH": root, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+
+
+@contextlib.contextmanager
+def full_disk(room: int = 100_000) -> Iterator[None]:
+    """Let no file grow beyond so many bytes: a write then fails as on a full disk, with a word of its own (EFBIG)."""
+    import resource
+
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def torchrun(script: Path, *words: str, processes: int = 2) -> "subprocess.CompletedProcess[str]":
@@ -51,6 +65,20 @@ def assert_same_numbers(a: xr.Dataset, b: xr.Dataset) -> None:
     for name in a.data_vars:
         assert a[name].dims == b[name].dims
         assert a[name].values.tobytes() == b[name].values.tobytes(), name
+
+
+def assert_can_be_kept(run: xr.Dataset, folder: Path) -> None:
+    """Written by whatever writes netCDF here, and read, it has the same numbers, labels and attributes."""
+    run_attrs = {name: np.asarray(value) for name, value in run.attrs.items()}
+    assert {each.dtype.kind for each in run_attrs.values()} <= set("Uif"), "netCDF knows text and numbers"
+    for engine in xr.backends.list_engines().keys() & {"scipy", "netcdf4", "h5netcdf"}:
+        run.to_netcdf(folder / f"{engine}.nc", engine=engine)
+        with xr.open_dataset(folder / f"{engine}.nc", engine=engine) as read:
+            xr.testing.assert_equal(run, read.load())
+            assert list(read.attrs) == list(run.attrs)
+            for name, value in run_attrs.items():
+                np.testing.assert_array_equal(np.atleast_1d(read.attrs[name]), np.atleast_1d(value), err_msg=name)
+    run.to_netcdf(folder / "chosen.nc")  # by whichever xarray prefers
 
 
 def in_call(monkeypatch: pytest.MonkeyPatch, owner: type, method: str, number: int, do: Callable[[], None]) -> None:

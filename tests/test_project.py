@@ -21,12 +21,12 @@ ADDRESS = yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]["url"
 # What each part of the package may import of the others (DESIGN: arrows point one way).
 MAY_IMPORT = {
     "averaging": set(),
-    "population": {"seeds", "averaging"},
+    "population": {"files", "seeds", "averaging"},
     "rl": {"seeds", "averaging", "population"},
     "supervised": {"averaging", "population"},
     "vision": {"seeds", "averaging", "population"},
-    "study": {"seeds"},
-    "exercises": {"averaging", "population", "rl", "supervised", "vision", "study"},
+    "study": {"files", "seeds"},
+    "exercises": {"files", "averaging", "population", "rl", "supervised", "vision", "study"},
 }
 
 

@@ -16,6 +16,7 @@ import torch
 import xarray as xr
 
 from companion import record
+from companion.files import locked
 from companion.record import Recorder, Recording, main
 from companion.study import store
 
@@ -115,6 +116,17 @@ record.main(["tiny", "--into", sys.argv[1]])
     assert main(["tiny", "--into", str(tmp_path)]) == 0
     assert calls == [[2, 3], [4]]
     assert files(tmp_path) == {"tiny.nc"}
+
+
+def test_a_second_recorder_of_the_same_one_is_refused_and_touches_nothing(tmp_path, monkeypatch, capsys):
+    register(monkeypatch, tau=[1.0, 0.2])
+    leave_one_part(tmp_path, monkeypatch)
+    register(monkeypatch)  # whose parts are others, which it would remove
+    with locked(tmp_path / "tiny.nc"):
+        assert main(["tiny", "--into", str(tmp_path)]) == 1
+    assert f"tiny.nc is in use by process {os.getpid()}" in capsys.readouterr().err
+    assert calls == []
+    assert files(tmp_path) == {"tiny.part-0-1.nc"}
 
 
 def test_it_stops_before_a_part_that_would_not_fit_and_says_to_run_again(tmp_path, monkeypatch, capsys):

@@ -21,6 +21,7 @@ from typing import Any, Literal
 import numpy as np
 import platformdirs
 
+from companion.files import locked, replacing
 from companion.study.pages import say, send
 
 Check = Callable[[Any], None]
@@ -391,11 +392,10 @@ def _keep(name: str) -> str:
     if name in passed:
         return note
     path = _progress_file()
-    partial = path.with_name(f".progress.{os.getpid()}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(json.dumps({**passed, name: date.today().isoformat()}, indent=1), encoding="utf-8")
-        os.replace(partial, path)
-    except OSError as error:
+        with locked(path, seconds=5), replacing(path) as partial:
+            passed, _ = _passed()  # again: another notebook may have kept one meanwhile
+            partial.write_text(json.dumps({**passed, name: date.today().isoformat()}, indent=1), encoding="utf-8")
+    except (OSError, ValueError) as error:
         return note or f"Your progress could not be kept: {error}."
     return note

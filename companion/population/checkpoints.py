@@ -1,14 +1,15 @@
 """Checkpoints: what a run needs to go on after it was stopped, in a file that is whole or is not there.
 
 A checkpoint is written beside where it will be and then moved there in one step, so a process killed at any moment
-leaves the old file or the new one. Two lines of text come first, which ``head -2`` shows: what the file is, and the
-SHA-256 of the rest, so that a file cut short and a single flipped bit are both found. The rest is ``torch.save``'s, and
-is read with ``weights_only=True``, which builds tensors and plain values and runs no code from the file.
+leaves the old file or the new one; and one run at a time holds it. Two lines of text come first, which ``head -2``
+shows: what the file is, and the SHA-256 of the rest, so that a file cut short and a single flipped bit are both found.
+The rest is ``torch.save``'s, and is read with ``weights_only=True``, which builds tensors and plain values and runs no
+code from the file.
 """
 
+import contextlib
 import hashlib
 import os
-import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +20,7 @@ import torch
 from torch import Tensor
 
 import companion
+from companion.files import locked, partial_of, replacing
 from companion.population.shares import from_first, rank_and_world
 
 __all__ = ["Checkpoint", "check_path", "load", "save"]
@@ -34,20 +36,23 @@ def check_path(path: str | os.PathLike[str]) -> Path:
     """The path as a :class:`~pathlib.Path`, if a checkpoint can be written there. Nothing is created.
 
     Raises:
-        ValueError: its folder does not exist or cannot be written to, or it is a folder itself.
+        ValueError: its folder does not exist or cannot be written to, or it is a folder itself, or anything else that
+            is no file, such as a pipe or a device.
     """
     path = Path(path)
     if path.is_dir():
         raise ValueError(f"checkpoint={str(path)!r} is a folder; give the name of a file, such as {path / 'run.pt'!s}")
+    if path.exists() and not path.is_file():
+        raise ValueError(f"checkpoint={str(path)!r} is a pipe, a socket or a device; give the name of a file")
     if not path.parent.is_dir():
         raise ValueError(f"checkpoint={str(path)!r}: there is no folder {str(path.parent)!r}; create it first")
+    tried = partial_of(Path(os.path.realpath(path)))  # as it will be written: the name may be too long, too
     try:
-        with tempfile.TemporaryFile(dir=path.parent):
-            pass
+        tried.touch(exist_ok=False)
+        tried.unlink(missing_ok=True)
     except OSError as error:
         raise ValueError(
-            f"checkpoint={str(path)!r}: the folder {str(path.parent)!r} cannot be written to ({error.strerror}); "
-            f"give a path in another"
+            f"checkpoint={str(path)!r}: a file {str(tried)!r} cannot be written ({error.strerror}); give another path"
         ) from error
     return path
 
@@ -59,30 +64,25 @@ def save(path: str | os.PathLike[str], arguments: Mapping[str, Any], state: Any)
 
     Args:
         path: where; its folder exists.
-        arguments: what the run was called with, by name: numbers, text, None, and lists and tuples of them.
+        arguments: what the run was called with, by name: numbers, text, None, and lists, tuples and dictionaries of
+            them.
         state: tensors, numbers, text and None in dictionaries (whose keys are text), lists and tuples, nested at will.
 
     Raises:
         TypeError: an argument or a part of the state is of another type; its place is named.
-        OSError: the file cannot be written.
+        OSError: the file cannot be written, for instance since the disk is full; it is named.
     """
-    path = Path(path)
     content = {"arguments": _texts(arguments), "state": _plain(state, "state")}
-    partial = path.with_name(f".{path.name}.tmp")
-    try:
-        with open(partial, "wb") as file:
-            title = f"{_title()}\n".encode()
-            file.write(title + b" " * _DIGEST + b"\n")
-            hashed = _Hashed(file)
+    with replacing(path) as partial, open(partial, "wb") as file:
+        title = f"{_title()}\n".encode()
+        file.write(title + b" " * _DIGEST + b"\n")
+        hashed = _Hashed(file)
+        try:
             torch.save(content, hashed)  # type: ignore[arg-type]  # it only writes
-            file.seek(len(title))
-            file.write(hashed.digest.hexdigest().encode())
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
-    _sync_folder(path.parent)
+        except RuntimeError as error:  # torch's word for what the disk had to say
+            raise hashed.error or error from None
+        file.seek(len(title))
+        file.write(hashed.digest.hexdigest().encode())
 
 
 def load(
@@ -120,7 +120,7 @@ def load(
         content = torch.load(file, map_location=device or "cpu", weights_only=True)
     written = content["arguments"]
     differences = [
-        f"{name} was {written.get(name, 'not given')} and is {given.get(name, 'not given')}"
+        f"{name} was {written.get(name, 'not recorded')} and is {given.get(name, 'not given')}"
         for name in dict.fromkeys([*given, *written])
         if given.get(name) != written.get(name)
     ]
@@ -176,6 +176,14 @@ class Checkpoint:
         """Whether it is time to write it."""
         return self.path is not None and time.monotonic() >= self._next
 
+    def held(self) -> contextlib.AbstractContextManager[None]:
+        """Keep it from every other run; see :func:`~companion.files.locked`.
+
+        Raises:
+            ValueError: another run has it, which is named; or the path is no place for a checkpoint.
+        """
+        return contextlib.nullcontext() if self.path is None else locked(check_path(self.path))
+
     def load(self, device: str | torch.device | None = None) -> Any | None:
         """The state to go on from, or None; see :func:`load`."""
         if not self.together:
@@ -199,10 +207,16 @@ class _Hashed:
     def __init__(self, file: BinaryIO) -> None:
         self.file = file
         self.digest = hashlib.sha256()
+        self.error: OSError | None = None
+        """Why writing failed."""
 
     def write(self, data: Any) -> int:
         self.digest.update(data)
-        return self.file.write(data)
+        try:
+            return self.file.write(data)
+        except OSError as error:
+            self.error = error
+            raise
 
     def flush(self) -> None:
         self.file.flush()
@@ -212,20 +226,18 @@ def _title() -> str:
     return f"{_NAME}, format {FORMAT}, version {companion.__version__}"
 
 
-def _sync_folder(folder: Path) -> None:
-    """Put the folder's new entry on the disk; Windows has no such call."""
-    if os.name == "nt":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def _texts(arguments: Mapping[str, Any]) -> dict[str, str]:
-    """Each argument as it would be written, which tells ``1`` from ``True`` and a list from a tuple."""
-    return {name: repr(_value(value, f"argument {name}")) for name, value in arguments.items()}
+    """Each argument as it would be written, which tells ``1`` from ``True`` and a list from a tuple.
+
+    Of a dictionary each entry is an argument, so that the one that differs is named.
+    """
+    texts: dict[str, str] = {}
+    for name, value in arguments.items():
+        if isinstance(value, Mapping):
+            texts |= _texts({f"{name}[{key!r}]": entry for key, entry in value.items()})
+        else:
+            texts[name] = repr(_value(value, f"argument {name}"))
+    return texts
 
 
 def _value(value: Any, place: str) -> Any:

@@ -100,7 +100,8 @@ class Grid:
         Args:
             variables: name to (names of the dimensions after ``member``, array that leads with ``member``).
             coords: coordinates of those further dimensions.
-            attrs: facts of the run. What netCDF cannot hold (None, nested tuples) is kept as its text.
+            attrs: facts of the run. Of what netCDF cannot hold a truth value is kept as 0 or 1, and all else (None,
+                nested tuples) as its text.
 
         Swept settings and seeds are coordinates. A swept setting whose values are no numbers is labelled by text:
         ``(64, 64)`` as ``"64-64"``.
@@ -148,12 +149,16 @@ def _labels(values: Sequence[Any]) -> np.ndarray:
 
 
 def _attribute(value: Any) -> Any:
-    """The value where a netCDF attribute can hold it, else its text."""
-    if isinstance(value, (str, bool, int, float, np.number)):
+    """What a netCDF attribute can hold: numbers and text as they are, 0 or 1 for a truth value, else its text."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, bool):
+        return int(value)
+    if isinstance(value, (str, int, float)):
         return value
     if isinstance(value, (list, tuple)) and value and all(type(v) is type(value[0]) for v in value):
         if isinstance(value[0], (bool, int, float)):
-            return list(value)
+            return [_attribute(v) for v in value]
         if isinstance(value[0], str):
             return ", ".join(value)
     return str(value)

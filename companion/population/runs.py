@@ -162,7 +162,7 @@ class Run:
         progress: whether to show a bar.
 
     Raises:
-        ValueError: the checkpoint cannot be written, or cannot be gone on from.
+        ValueError: the checkpoint cannot be written, cannot be gone on from, or is another run's that is under way.
     """
 
     def __init__(
@@ -206,14 +206,15 @@ class Run:
         if moved := seeds.shift():  # the numbers of a rehearsal are other numbers
             decides[seeds.SHIFT] = moved
         self._checkpoint = Checkpoint(checkpoint, decides, checkpoint_every, together=together)
-        if state := self._checkpoint.load(device):
-            for name, array in self._arrays.items():
-                array[:] = state["arrays"][name].cpu().numpy()
-            self._began -= state["seconds"]
-            self._made, self._left = state["made"], state["program"]
 
     def __enter__(self) -> "Run":
         with contextlib.ExitStack() as stack:
+            stack.enter_context(self._checkpoint.held())
+            if state := self._checkpoint.load(self.device):
+                for name, array in self._arrays.items():
+                    array[:] = state["arrays"][name].cpu().numpy()
+                self._began -= state["seconds"]
+                self._made, self._left = state["made"], state["program"]
             done = sum(self.taken(own) for own, _ in self._groups)
             total = self.total * len(self._groups)
             self._bar = stack.enter_context(progress_bar(self.label, total, done=done, show=self.progress))

@@ -52,7 +52,9 @@ def train(
 
     - *Killed*, at any moment, it goes on from its ``checkpoint`` when it is called again with the same arguments, and
       on a CPU ends with the same bits as one that was never killed. When it has ended, calling again returns the
-      result without training.
+      result without training. Of an environment of your own all that it was registered with belongs to the arguments,
+      but not the code of its class: when you have changed that, give another path. While a run has a checkpoint every
+      other is refused it.
     - *Ctrl-C* ends it after the step it is in, and what was measured so far is returned, NaN where nothing was; a
       second Ctrl-C ends it at once, with nothing. ``minutes`` end it as one Ctrl-C does.
     - *A member whose loss or value is no longer finite* is out from that evaluation on: its results are NaN, and it
@@ -93,9 +95,10 @@ def train(
 
     Raises:
         ValueError: an unknown algorithm, environment or setting (the nearest known one is named), a value out of
-            range, or a checkpoint that cannot be written, is damaged, or is of other arguments (which, is named), of
-            another device or version; all before any training.
-        TypeError: a value of the wrong type.
+            range, or a checkpoint that cannot be written, is damaged, is another run's that is under way, or is of
+            other arguments (which, is named), of another device or version; all before any training.
+        TypeError: a value of the wrong type; or a run with a checkpoint in an environment registered with something
+            that cannot be compared, such as an open file.
         ImportError: the environment needs a package that is not installed.
     """
     settings_type, agents_type = named(algorithm)
@@ -118,6 +121,7 @@ def train(
         "algorithm": algorithm,
         "environment": environment,
         "simulator": world.simulator,
+        **({"registered": world.registered} if world.registered else {}),
         **checked,
         "seeds": grid.seed_values,
         "steps": steps,

@@ -1,16 +1,15 @@
 """Recordings: full runs kept in the package as data, each with where, when and how it was made."""
 
-import contextlib
 import difflib
 import json
-import os
-from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
+
+from companion.files import replacing
 
 FOLDER = Path(__file__).parent / "recordings"
 
@@ -45,18 +44,6 @@ def save(run: xr.Dataset, path: Path) -> None:
     attrs = json.dumps(dict(run.attrs), default=_plain)
     with replacing(path) as partial:
         run.drop_attrs(deep=False).assign_attrs({_ATTRIBUTES: attrs}).to_netcdf(partial, engine="scipy")
-
-
-@contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Where to write what becomes ``path`` once it is whole; after an error ``path`` is as it was."""
-    partial = path.with_name(f".{path.name}.tmp")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        yield partial
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def load(path: Path) -> xr.Dataset:

@@ -15,6 +15,7 @@ from torch.nn.functional import cross_entropy
 
 from companion.averaging import soft_update
 from companion.population import MLP, Grid, Streams, flatten
+from companion.population.described import fingerprint
 from companion.population.lasting import put_back, tensors
 from companion.population.networks import flatten_gradients
 from companion.population.runs import Run, choose_device
@@ -187,6 +188,7 @@ def train(
 
     arguments = {
         "dataset": dataset,
+        "samples": fingerprint(*DATASETS[dataset]()),
         **checked,
         "seeds": grid.seed_values,
         "steps": steps,

@@ -1,8 +1,8 @@
 """The training loop of self-supervision."""
 
-import hashlib
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
@@ -16,6 +16,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 import companion.seeds
 from companion.population import Grid
+from companion.population.described import fingerprint
 from companion.population.runs import Run, choose_device
 from companion.population.settings import at_least_one, check, one_of
 from companion.population.shares import rank_and_world
@@ -237,8 +238,9 @@ def train(
         "algorithm": algorithm,
         "dataset": data.name,
         "pictures": _fingerprint(data),
+        "classes": len(data.classes),
         **checked,
-        "augmentation": repr(how),
+        "augmentation": repr(replace(how, **{name: float(value) for name, value in vars(how).items()})),
         "seeds": grid.seed_values,
         "epochs": epochs,
         "evaluate_every": every,
@@ -342,8 +344,4 @@ def _filled(rows: Tensor, length: int) -> Tensor:
 
 def _fingerprint(data: Dataset) -> str:
     """Tells one data set from another of the same name."""
-    digest = hashlib.blake2b(digest_size=8)
-    for part in (data.train, data.test):
-        digest.update(part.images.cpu().contiguous().numpy().data)
-        digest.update(part.labels.cpu().contiguous().numpy().data)
-    return digest.hexdigest()
+    return fingerprint(data.train.images, data.train.labels, data.test.images, data.test.labels)

@@ -3,6 +3,8 @@
 import json
 import os
 import stat
+import subprocess
+import sys
 from dataclasses import replace
 
 import nbformat
@@ -14,6 +16,7 @@ from nbclient import NotebookClient
 import companion
 from companion.exercises import Exercise, Hint, core, expect, matches
 from tests.exercises.helpers import proves
+from tests.helpers import child_environment
 
 
 def double(x):
@@ -226,6 +229,20 @@ def test_passing_is_kept_once_and_shown(progress_file, capsys):
     assert "**Sums**: 1 of 1" in shown
     assert "| ✓ 2020-02-02 | `double` | Double it | easy | 5 |" in shown
     assert [path.name for path in progress_file.parent.iterdir()] == ["progress.json"]
+
+
+def test_two_notebooks_that_pass_at_the_same_time_lose_nothing(tmp_path):
+    script = """
+import sys
+from companion.exercises.core import _keep
+for number in range(15):
+    assert _keep(f"{sys.argv[1]}{number}") == ""
+"""
+    environment = {**child_environment(), "XDG_DATA_HOME": str(tmp_path)}
+    both = [subprocess.Popen([sys.executable, "-c", script, name], env=environment) for name in "ab"]
+    assert [each.wait() for each in both] == [0, 0]
+    kept = json.loads((tmp_path / "slow-copy" / "progress.json").read_text())
+    assert kept.keys() == {f"{name}{number}" for name in "ab" for number in range(15)}
 
 
 @pytest.mark.parametrize("damage", ["{", "[1]", '{"double": 3}', "\x00"])

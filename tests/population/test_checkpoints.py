@@ -1,7 +1,8 @@
 """A checkpoint is whole or it is not there, and one that is not this run's is refused."""
 
-import errno
+import contextlib
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -11,9 +12,10 @@ import pytest
 import torch
 
 import companion
+from companion import files
 from companion.population import checkpoints
 from companion.population.checkpoints import Checkpoint, load, save
-from tests.helpers import child_environment
+from tests.helpers import child_environment, full_disk
 
 ARGUMENTS = {"algorithm": "td3", "tau": [1.0, 0.1], "hidden": (64, 64), "period": 1, "steps": 100, "error_clip": np.inf}
 
@@ -83,7 +85,8 @@ def test_the_order_of_arguments_and_numpys_numbers_make_no_difference(path):
         ({"tau": [1.0, 0.2]}, r"tau was \[1.0, 0.1\] and is \[1.0, 0.2\]\. Give the old ones"),
         ({"tau": (1.0, 0.1)}, r"tau was \[1.0, 0.1\] and is \(1.0, 0.1\)"),
         ({"period": True}, "period was 1 and is True"),
-        ({"seeds": 3}, "seeds was not given and is 3"),
+        ({"seeds": 3}, "seeds was not recorded and is 3"),
+        ({"world": {"a": {"b": 2.0}}}, r"world\['a'\]\['b'\] was not recorded and is 2.0"),
         ({"steps": 200, "period": 2}, "period was 1 and is 2; steps was 100 and is 200"),
     ],
 )
@@ -153,8 +156,8 @@ def test_what_a_checkpoint_cannot_hold_is_refused_when_written(state, message, p
     with pytest.raises(TypeError, match=message):
         save(path, {}, state)
     assert list(path.parent.iterdir()) == []
-    with pytest.raises(TypeError, match="argument world is a object"):
-        save(path, {"world": object()}, 1)
+    with pytest.raises(TypeError, match=r"argument world\['of'\] is a object"):
+        save(path, {"world": {"of": object()}}, 1)
 
 
 def test_a_place_where_nothing_can_be_written_is_refused_before(tmp_path, monkeypatch):
@@ -165,24 +168,55 @@ def test_a_place_where_nothing_can_be_written_is_refused_before(tmp_path, monkey
             refused(tmp_path / "nowhere" / "run.pt", {})
     assert list(tmp_path.iterdir()) == []
 
-    def denied(**_):
-        raise PermissionError(errno.EACCES, "Permission denied")
-
-    monkeypatch.setattr(checkpoints.tempfile, "TemporaryFile", denied)
-    with pytest.raises(ValueError, match=r"cannot be written to \(Permission denied\); give a path in another"):
-        load(tmp_path / "run.pt", {})
+    with pytest.raises(ValueError, match=r"n{250}\.pt.* cannot be written \(File name too long\); give another path"):
+        load(tmp_path / f"{'n' * 250}.pt", {})
 
 
-def test_a_full_disk_leaves_the_old_one(path, monkeypatch):
+def make_fifo(path: Path) -> Path:
+    os.mkfifo(path)
+    return path
+
+
+def make_socket(path: Path) -> Path:
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(path))
+    return path
+
+
+@pytest.mark.parametrize(
+    "make", [make_fifo, make_socket, lambda path: Path("/dev/null"), lambda path: Path("/dev/full")]
+)
+def test_what_is_no_file_is_refused_at_once(make, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # a socket's name is short
+    path = make(Path("run.pt"))
+    for refused in (lambda: load(path, {}), lambda: Checkpoint(path, {}).held().__enter__()):
+        with pytest.raises(ValueError, match=rf"checkpoint='{path}' is a pipe, a socket or a device"):
+            refused()
+    assert len(list(tmp_path.iterdir())) <= 1
+
+
+def on_dev_full(monkeypatch: pytest.MonkeyPatch) -> contextlib.AbstractContextManager[None]:
+    def partial_of(path: Path) -> Path:
+        partial = path.with_name(".partial")
+        partial.symlink_to("/dev/full")
+        return partial
+
+    monkeypatch.setattr(files, "partial_of", partial_of)
+    return contextlib.nullcontext()
+
+
+@pytest.mark.parametrize(
+    ("arrange", "size", "message"),
+    [
+        (on_dev_full, 1_000_000, "No space left on device"),
+        (on_dev_full, 50, "No space left on device"),  # all of it in a buffer at first
+        (lambda _: full_disk(), 1_000_000, "File too large"),
+    ],
+)
+def test_a_full_disk_leaves_the_old_one_and_is_named(arrange, size, message, path, monkeypatch):
     save(path, ARGUMENTS, make_state())
-
-    def full(_):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(checkpoints.os, "fsync", full)
-    with pytest.raises(OSError, match="No space left"):
-        save(path, ARGUMENTS, make_state(1))
-    monkeypatch.undo()
+    with monkeypatch.context() as full, pytest.raises(OSError, match=f"{message}: '{path}'"), arrange(full):
+        save(path, ARGUMENTS, make_state(1, size))
     assert_equal(load(path, ARGUMENTS), make_state())
     assert [file.name for file in path.parent.iterdir()] == ["run.pt"]
 
@@ -191,9 +225,7 @@ def test_the_new_one_is_on_the_disk_before_the_old_one_is_gone(path, monkeypatch
     order = []
     for name in ("fsync", "replace"):
         call = getattr(os, name)
-        monkeypatch.setattr(
-            checkpoints.os, name, lambda *words, name=name, call=call: (order.append(name), call(*words))
-        )
+        monkeypatch.setattr(files.os, name, lambda *words, name=name, call=call: (order.append(name), call(*words)))
     save(path, ARGUMENTS, 1)
     assert order == ["fsync", "replace", "fsync"], "the file, then its name, then the folder that holds the name"
 

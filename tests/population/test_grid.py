@@ -5,6 +5,7 @@ import pytest
 import xarray as xr
 
 from companion.population import Grid
+from tests.helpers import assert_can_be_kept
 
 
 def test_a_list_is_swept_and_a_tuple_is_a_value():
@@ -65,15 +66,18 @@ def test_one_by_one_every_member_has_one_value_of_every_setting():
 
 def test_a_dataset_survives_a_file(tmp_path):
     grid = Grid({"hidden": [(64, 64), (32,)], "double_q": [False, True]}, seeds=2)
-    attrs = {"none": None, "hidden": [(64, 64), (32,)], "sizes": (3, 4), "flag": True, "mixed": [1, 0.5], "word": "dqn"}
+    attrs = {"none": None, "hidden": [(64, 64), (32,)], "sizes": (3, 4), "mixed": [1, 0.5], "word": "dqn", "empty": []}
+    attrs |= {"flag": True, "flags": [True, False], "off": np.False_, "n": np.int64(3), "tau": np.float32(0.5)}
     run = grid.dataset({"return": (("step",), np.ones((8, 3)))}, coords={"step": [1, 2, 3]}, attrs=attrs)
-    run.to_netcdf(tmp_path / "run.nc", engine="scipy")
-    with xr.open_dataset(tmp_path / "run.nc", engine="scipy") as read:
-        xr.testing.assert_equal(run, read.load())
+    assert_can_be_kept(run, tmp_path)
+    with xr.open_dataset(tmp_path / "chosen.nc") as read:
         assert list(read["hidden"].values) == ["64-64", "32"]
+        assert read["double_q"].dtype == bool
         assert read.attrs["none"] == "None"
         assert read.attrs["sizes"].tolist() == [3, 4]
         assert read.attrs["hidden"] == "[(64, 64), (32,)]"
+        assert read.attrs["flags"].tolist() == [1, 0]
+        assert (read.attrs["flag"], read.attrs["off"], read.attrs["n"], read.attrs["tau"]) == (1, 0, 3, 0.5)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,9 @@
 """A run's bookkeeping, around a program that does nothing but count."""
 
+import os
 import signal
+import subprocess
+import sys
 from functools import partial
 
 import numpy as np
@@ -9,6 +12,7 @@ import torch
 
 from companion.population import Grid, checkpoints, runs, shares
 from companion.population.runs import Run
+from tests.helpers import child_environment
 
 CPU = torch.device("cpu")
 
@@ -128,6 +132,49 @@ def test_processes_that_train_together_stop_when_one_of_them_wishes_to(monkeypat
     assert [own for own, _ in results["began"]] == [[0], [1]]
     assert not any(asked)
     assert np.isnan(results["number"][1]).tolist() == [False, True, True]
+
+
+def test_a_second_run_on_one_checkpoint_is_refused_by_name_before_it_trains(tmp_path):
+    """As another call within a step of the first: the same lock keeps processes apart, see ``tests/test_files.py``."""
+    path = tmp_path / "run.pt"
+
+    def again():
+        with pytest.raises(
+            ValueError, match=rf"run\.pt is in use by process {os.getpid()} on .*stop it, or write elsewhere"
+        ):
+            count(GRID, checkpoint=path, at=1, do=pytest.fail)
+
+    assert count(GRID, at=3, do=again, checkpoint=path)[0]["number"].tolist() == WHOLE
+    assert count(GRID, checkpoint=path)[0]["taken"] == 0
+    assert [file.name for file in tmp_path.iterdir()] == ["run.pt"]
+
+
+def test_a_call_that_is_refused_or_breaks_off_keeps_no_other_out(tmp_path):
+    path, kept = tmp_path / "run.pt", []
+
+    def fail():
+        raise RuntimeError("broken")
+
+    for steps, message in [(6, "broken"), (8, "steps was 6 and is 8")]:
+        with pytest.raises((RuntimeError, ValueError), match=message) as error:
+            count(GRID, steps=steps, checkpoint=path, checkpoint_every=0, at=2, do=fail)
+        kept.append(error)  # with all that its frames refer to, as a notebook does
+    assert count(GRID, checkpoint=path)[0]["number"].tolist() == WHOLE
+
+
+def test_a_run_that_was_killed_lets_the_next_one_go_on(tmp_path):
+    script = """
+import os, signal, sys
+from tests.population.test_run import GRID, count
+count(GRID, checkpoint=sys.argv[1], checkpoint_every=0, at=5, do=lambda: os.kill(os.getpid(), signal.SIGKILL))
+"""
+    path = tmp_path / "run.pt"
+    died = subprocess.run([sys.executable, "-c", script, path], env=child_environment(), check=False)
+    assert died.returncode == -signal.SIGKILL
+    assert ".run.pt.holder" in {file.name for file in tmp_path.iterdir()}
+    results, _ = count(GRID, checkpoint=path)
+    assert (results["number"].tolist(), results["taken"]) == (WHOLE, 12 - 4)
+    assert [file.name for file in tmp_path.iterdir()] == ["run.pt"]
 
 
 def test_an_error_leaves_no_trace(capsys, monkeypatch):

@@ -1,16 +1,22 @@
 """Training that survives: killed, interrupted, diverged or split over processes, a run keeps what it has."""
 
+import copy
 import re
 import signal
+import threading
 from functools import partial
 
+import gymnasium
 import numpy as np
 import pytest
+import torch
 import xarray as xr
+from gymnasium.envs.registration import WrapperSpec
 
 from companion import rl
 from companion.rl.loop import Loop
 from tests.helpers import (
+    assert_can_be_kept,
     assert_same_run,
     fail,
     in_call,
@@ -141,6 +147,95 @@ def test_a_checkpoint_of_other_arguments_is_refused_before_training(changed, mes
     with pytest.raises(ValueError, match=re.escape(message)):
         train(**changed, checkpoint=path)
     assert path.read_bytes() == before
+
+
+class Walk(gymnasium.Env):
+    """Rewards with a scale."""
+
+    observation_space = gymnasium.spaces.Box(-1, 1, (1,))
+    action_space = gymnasium.spaces.Discrete(2)
+
+    def __init__(self, scale=1.0, table=None, log=None):
+        self.scale = scale
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return np.zeros(1, np.float32), {}
+
+    def step(self, action):
+        return np.zeros(1, np.float32), self.scale * (2.0 * action - 1), False, False, {}
+
+
+class OtherWalk(Walk):
+    """A class of another name."""
+
+
+def walk_of(scale: float):
+    return lambda **kwargs: Walk(scale, **kwargs)
+
+
+def wrapped(name: str) -> tuple[WrapperSpec, ...]:
+    return (WrapperSpec(name, f"gymnasium.wrappers:{name}", {"max_episode_steps": 5}),)
+
+
+@pytest.fixture
+def register(monkeypatch):
+    """Register ``Walk-v0``, in the place of the one before."""
+    monkeypatch.setattr(gymnasium.envs.registration, "registry", registry := dict(gymnasium.registry))
+    monkeypatch.setattr(gymnasium, "registry", registry)
+
+    def register(entry=Walk, limit=10, wrappers=(), **kwargs):
+        registry.pop("Walk-v0", None)
+        gymnasium.register("Walk-v0", entry, max_episode_steps=limit, kwargs=kwargs, additional_wrappers=wrappers)
+
+    return register
+
+
+TABLE = np.linspace(0, 1, 1_000)
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "message"),
+    [
+        ({"scale": 1.0}, {"scale": 100.0}, "registered['kwargs']['scale'] was 1.0 and is 100.0"),
+        ({}, {"scale": 1.0}, "registered['kwargs']['scale'] was not recorded and is 1.0"),
+        ({"table": TABLE}, {"table": TABLE + 1e-9}, "registered['kwargs']['table'] was 'numpy:ndarray of float64"),
+        ({"table": {"a": torch.ones(2)}}, {"table": {"a": torch.zeros(2)}}, "registered['kwargs']['table']['a'] was"),
+        ({}, {"entry": OtherWalk}, f"registered['entry_point'] was '{__name__}:Walk' and is '{__name__}:OtherWalk'"),
+        ({"entry": walk_of(1.0)}, {"entry": walk_of(2.0)}, "registered['entry_point'] was"),
+        ({}, {"limit": 20}, "registered['max_episode_steps'] was 10 and is 20"),
+        ({}, {"wrappers": wrapped("TimeLimit")}, "registered['additional_wrappers'] was () and is ("),
+    ],
+)
+def test_a_checkpoint_of_the_same_name_registered_otherwise_is_refused(first, then, message, tmp_path, register):
+    register(**first)
+    run = train(environment="Walk-v0", horizon=5, checkpoint=tmp_path / "run.pt")
+    register(**copy.deepcopy(first))
+    assert_same_run(run, train(environment="Walk-v0", horizon=5, checkpoint=tmp_path / "run.pt"))
+    assert_can_be_kept(run, tmp_path)
+    register(**then)
+    with pytest.raises(ValueError, match=re.escape(message)):
+        train(environment="Walk-v0", horizon=5, checkpoint=tmp_path / "run.pt")
+
+
+class Log:
+    """Can be copied, which gymnasium asks for, and not be written down."""
+
+    def __init__(self):
+        self.lock = threading.Lock()
+
+    def __deepcopy__(self, memo):
+        return self
+
+
+def test_what_cannot_be_compared_is_refused_with_a_checkpoint_only(tmp_path, register, at):
+    register(log=Log())
+    run = train(environment="Walk-v0", horizon=5)
+    assert "'log': <" in run.attrs["registered"]
+    at(1, fail)
+    with pytest.raises(TypeError, match=r"argument registered\['kwargs'\]\['log'\] is a Log; a checkpoint holds plain"):
+        train(environment="Walk-v0", horizon=5, checkpoint=tmp_path / "run.pt")
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(

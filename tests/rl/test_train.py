@@ -8,6 +8,7 @@ import torch
 import xarray as xr
 
 from companion import rl
+from tests.helpers import assert_can_be_kept
 from tests.rl.populations import SMALL
 
 
@@ -38,9 +39,7 @@ def test_the_attributes_hold_every_argument_and_survive_a_file(tmp_path):
     assert run.attrs["learning_rate"] == 1e-3
     for name in ("device", "threads", "versions", "date", "wall_seconds", "steps", "evaluate_every"):
         assert name in run.attrs
-    run.to_netcdf(tmp_path / "run.nc", engine="scipy")
-    with xr.open_dataset(tmp_path / "run.nc", engine="scipy") as read:
-        xr.testing.assert_equal(run, read.load())
+    assert_can_be_kept(run, tmp_path)
 
 
 def test_before_learning_starts_nothing_is_watched():

@@ -7,6 +7,7 @@ import pytest
 import xarray as xr
 
 from companion.study import provenance, recording, recordings, store
+from tests.helpers import full_disk
 
 FACTS = {
     "algorithm": "dqn",
@@ -81,6 +82,15 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(run, folder, mo
         store.save(run, folder / "map.nc")
     assert [path.name for path in folder.iterdir()] == ["map.nc"]
     assert (folder / "map.nc").read_bytes() == before
+
+
+def test_a_full_disk_is_named_and_leaves_the_old_file(run, folder):
+    store.save(run, folder / "map.nc")
+    larger = run.isel(step=np.zeros(10_000, int))
+    with pytest.raises(OSError, match=f"too large: '{folder / 'map.nc'}'"), full_disk():
+        store.save(larger, folder / "map.nc")
+    assert [path.name for path in folder.iterdir()] == ["map.nc"]
+    xr.testing.assert_identical(recording("map"), run)
 
 
 def test_a_recording_that_is_not_there_is_refused_with_the_nearest_and_how_to_make_it(run, folder):

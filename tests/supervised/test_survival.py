@@ -7,7 +7,8 @@ import pytest
 import xarray as xr
 
 from companion import supervised
-from companion.supervised import Classifiers
+from companion.supervised import DATASETS, Classifiers
+from tests.helpers import assert_can_be_kept
 
 SMALL = {"steps": 30, "evaluate_every": 10, "batch_size": 4, "seeds": 2, "tau": [0.5, 0.1], "progress": False}
 
@@ -67,3 +68,13 @@ def test_a_checkpoint_of_other_arguments_is_refused(tmp_path):
     train(checkpoint=tmp_path / "run.pt", minutes=0)
     with pytest.raises(ValueError, match=r"tau was \[0.5, 0.1\] and is 0.5"):
         train(checkpoint=tmp_path / "run.pt", tau=0.5)
+
+
+def test_a_checkpoint_of_other_samples_under_the_same_name_is_refused(tmp_path, monkeypatch):
+    run = train(checkpoint=tmp_path / "run.pt", minutes=0)
+    assert_can_be_kept(run, tmp_path)
+    inputs, labels = DATASETS["digits"]()
+    inputs[0, 0] += 1 / 16
+    monkeypatch.setitem(DATASETS, "digits", lambda: (inputs, labels))
+    with pytest.raises(ValueError, match=f"samples was '{run.attrs['samples']}' and is '[0-9a-f]{{16}}'"):
+        train(checkpoint=tmp_path / "run.pt")

@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -18,6 +19,7 @@ from companion.vision import probes, training
 from companion.vision.evaluation import calibrated, evaluate
 from companion.vision.training import Training
 from tests.helpers import (
+    assert_can_be_kept,
     assert_same_numbers,
     assert_same_run,
     child_environment,
@@ -74,9 +76,7 @@ def test_settings_that_are_not_given_have_their_defaults_and_every_argument_is_t
         assert name in run.attrs
     for name in ("seeds", "epochs", "evaluate_every", "augmentation", "device", "threads", "versions", "wall_seconds"):
         assert name in run.attrs
-    run.to_netcdf(tmp_path / "run.nc", engine="scipy")
-    with xr.open_dataset(tmp_path / "run.nc", engine="scipy") as read:
-        xr.testing.assert_equal(run, read.load())
+    assert_can_be_kept(run, tmp_path)
 
 
 def test_a_data_set_is_known_by_its_name(monkeypatch):
@@ -284,10 +284,21 @@ def other(pictures: int = 128) -> vision.Dataset:
     return vision.shapes(train=pictures, test=64, seed=1)
 
 
+@pytest.mark.parametrize("value", [np.float32(0.2), torch.tensor(0.2), torch.tensor(0.20001)])
+def test_an_augmentations_values_are_recorded_to_the_last_digit(value, monkeypatch):
+    """Of other types than the one that is asked for, too, which print fewer digits."""
+    how = vision.Augmentation()
+    vars(how)["grayscale"] = value
+    monkeypatch.setattr(training, "Run", lambda *words, arguments, **more: pytest.fail(arguments["augmentation"]))
+    with pytest.raises(pytest.fail.Exception, match=re.escape(f"grayscale={float(value)!r},")):
+        train(augmentation=how)
+
+
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
         ({"dataset": other()}, "pictures was"),
+        ({"dataset": replace(PICTURES, classes=(*PICTURES.classes, "another"))}, "classes was 10 and is 11"),
         ({"augmentation": vision.Augmentation(flip=0.9)}, "augmentation was"),
         ({"tau": 0.3}, "tau was 0.2 and is 0.3"),
         ({"epochs": 3}, "epochs was 2 and is 3"),
@@ -303,6 +314,7 @@ def test_a_checkpoint_of_other_arguments_is_refused_before_training(changed, mes
         "algorithm": "byol",
         "dataset": "shapes",
         "pictures": training._fingerprint(PICTURES),
+        "classes": len(PICTURES.classes),
         **vars(learner.settings),
         **{name: SMALL[name] for name in ("batch_size", "hidden", "embedding", "warmup")},
         "augmentation": repr(PICTURES.augmentation),

@@ -26,6 +26,7 @@ from jaxtyping import Bool, Float, Float32, Int64
 from torch import Tensor
 
 from companion.population import Streams
+from companion.population.described import described
 from companion.population.settings import nearest
 from companion.rl import environments
 from companion.rl.environments.worlds import Player, Transition
@@ -81,6 +82,7 @@ class GymnasiumWorld:
         self.simulator = f"gymnasium {gymnasium.__version__}"
         if _is_mujoco(name):
             self.simulator += f", mujoco {importlib.metadata.version('mujoco')}"
+        self.registered = described(vars(gymnasium.spec(name)))
 
         sight, reach = self._training.single_observation_space, self._training.single_action_space
         if not isinstance(sight, Box) or len(sight.shape) != 1:

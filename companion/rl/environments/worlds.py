@@ -5,7 +5,7 @@ last, never the first of the next episode; and time running out is told apart fr
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -61,6 +61,9 @@ class World(Protocol):
     time_limit: int
     simulator: str
     """What computes the environment, with versions."""
+    registered: dict[str, Any]
+    """All that decides what the environment is beside its name, see :func:`~companion.population.described.described`;
+    nothing where that is the package's own."""
     captured: bool
     """Whether `step` is a tensor program, which a GPU can record."""
     reset_width: int
@@ -117,6 +120,7 @@ class TensorWorld:
         self.actions = environment.actions
         self.time_limit = environment.time_limit
         self.reset_width = environment.reset_width
+        self.registered: dict[str, Any] = {}
         self.now = self.start("start", 1).squeeze(1)
         """Every member's state."""
         self.observation = environment.observe(self.now).clone()
