@@ -11,6 +11,7 @@ import torch
 import xarray as xr
 
 from companion.population import Grid
+from companion.population.modes import plain_modes
 from companion.population.runs import Run, choose_device
 from companion.population.settings import at_least_one, check, settings_of, shape_settings
 from companion.rl.algorithms import named
@@ -20,6 +21,7 @@ from companion.rl.loop import Loop
 __all__ = ["train"]
 
 
+@plain_modes()
 def train(
     algorithm: str,
     environment: str,
@@ -58,6 +60,9 @@ def train(
     - *A member whose loss or value is no longer finite* is out from that evaluation on: its results are NaN, and it
       touches no other.
     - *Started by torchrun* in several processes, each trains its share of the members, and all return the whole.
+
+    Modes of torch that happen to be on around the call (autocast, ``no_grad``, inference mode, another default dtype or
+    device) change nothing.
 
     Args:
         algorithm: ``"dqn"``, ``"ddpg"``, ``"td3"`` or ``"sac"``.

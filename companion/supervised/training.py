@@ -16,6 +16,7 @@ from torch.nn.functional import cross_entropy
 from companion.averaging import soft_update
 from companion.population import MLP, Grid, Streams, flatten
 from companion.population.lasting import put_back, tensors
+from companion.population.modes import plain_modes
 from companion.population.networks import flatten_gradients
 from companion.population.runs import Run, choose_device
 from companion.population.settings import at_least_one, check, one_of, setting, settings_of, shape_settings
@@ -123,6 +124,7 @@ class Classifiers:
         put_back([self.weights, self.averages], state)
 
 
+@plain_modes()
 def train(
     dataset: str,
     *,

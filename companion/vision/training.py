@@ -16,6 +16,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 import companion.seeds
 from companion.population import Grid
+from companion.population.modes import plain_modes
 from companion.population.runs import Run, choose_device
 from companion.population.settings import at_least_one, check, one_of
 from companion.population.shares import rank_and_world
@@ -152,6 +153,7 @@ class Training:
         return [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
 
 
+@plain_modes()
 def train(
     algorithm: str,
     dataset: str | Dataset = "shapes",
