@@ -119,6 +119,15 @@ def provenance(device: torch.device, began: float) -> dict[str, Any]:
     }
 
 
+def _global_generators() -> dict[str, Any]:
+    """Where the generators are that a program can use without holding them."""
+    _, keys, place, *_ = np.random.get_state()  # noqa: NPY002 - to see whether anybody uses it
+    return {
+        "torch's global generator": torch.get_rng_state().numpy().tobytes(),
+        "NumPy's global generator": (np.asarray(keys).tobytes(), place),
+    }
+
+
 @runtime_checkable
 class Program(Protocol):
     """What a run asks of that which it trains, to go on with it later."""
@@ -202,6 +211,7 @@ class Run:
         self._began = time.perf_counter()
         self._made: dict[str, Any] = {}
         self._left: Any = None  # by the program that a checkpoint interrupted
+        self._generators: dict[str, Any] = {}  # where they were when the program began
         decides = {**arguments, "device": device_name(device)}
         if moved := seeds.shift():  # the numbers of a rehearsal are other numbers
             decides[seeds.SHIFT] = moved
@@ -245,12 +255,16 @@ class Run:
         if before:
             program.load_state(self._left, before)
             self._left = None
+        kept = self._checkpoint.path is not None
+        if kept:
+            program.state()  # what cannot be kept is refused now, and not after an hour
+            self._generators = _global_generators()
         for step in range(before + 1, self.total + 1):
             yield step
             self.trained[own] = step
             self._bar.update()
             stop = self._asked  # looked at once: it may become true at any time
-            if step < self.total and (stop or self._checkpoint.due):
+            if kept and step < self.total and (stop or self._checkpoint.due):
                 self._checkpoint.save(self._state(program))
             if stop:
                 break
@@ -317,7 +331,18 @@ class Run:
         return {**self.results, "trained": self.trained, "diverged": self.diverged}
 
     def _state(self, program: Program | None = None) -> dict[str, Any]:
-        """What a checkpoint holds; without a program between two groups, or at the end."""
+        """What a checkpoint holds; without a program between two groups, or at the end.
+
+        Raises:
+            ValueError: the program goes on from more than it holds.
+        """
+        if program is not None:
+            for name, state in _global_generators().items():
+                if state != self._generators[name]:
+                    raise ValueError(
+                        f"random numbers of {name} were used in training, whose place a checkpoint does not hold: take "
+                        "the numbers that a step is given, or companion.population.Streams, or train without one"
+                    )
         return {
             "arrays": {name: torch.from_numpy(array) for name, array in self._arrays.items()},
             "seconds": time.perf_counter() - self._began,

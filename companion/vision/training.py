@@ -16,6 +16,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 import companion.seeds
 from companion.population import Grid
+from companion.population.lasting import Lasting
 from companion.population.modes import plain_modes
 from companion.population.runs import Run, choose_device
 from companion.population.settings import at_least_one, check, one_of
@@ -92,6 +93,7 @@ class Training:
 
     def __init__(self, learner: MomentumLearner, views: Views, steps: int, *, bf16: bool | None = None) -> None:
         self.learner = learner
+        self._lasting = Lasting(learner)
         self.views = views
         self.settings = settings = learner.settings
         self.steps = steps
@@ -134,7 +136,20 @@ class Training:
         return s.learning_rate * min(step / s.warmup if s.warmup else 1.0, 0.5 + 0.5 * np.cos(np.pi * max(0, progress)))
 
     def state(self) -> dict[str, Any]:
-        """All that a checkpoint needs; the batches need nothing, and the schedules no more than the step."""
+        """All that a checkpoint needs; the batches need nothing, and the schedules no more than the step.
+
+        Raises:
+            TypeError: the learner holds what a checkpoint cannot, such as a generator.
+            ValueError: it keeps something that lasts elsewhere than in its ``state_dict``.
+        """
+        saved = [*self.learner.parameters(), *self.learner.buffers()]
+        memory = {tensor.untyped_storage().data_ptr() for tensor in saved}
+        for place, tensor in self._lasting.tensors().items():
+            if tensor.untyped_storage().data_ptr() not in memory:
+                raise ValueError(
+                    f"{place} of the learner is a tensor that its state_dict does not hold, and a checkpoint would not "
+                    "either: make it a buffer, by register_buffer, or train without a checkpoint"
+                )
         moments = [self.optimizer.state[parameter] for parameter in self._parameters()]
         return {
             "learner": dict(self.learner.state_dict()),
