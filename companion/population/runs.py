@@ -21,6 +21,7 @@ import companion
 from companion import seeds
 from companion.population.checkpoints import Checkpoint
 from companion.population.grid import Grid
+from companion.population.settings import a_duration, true_or_false
 from companion.population.shares import agreed, gather, local_device, share
 
 __all__ = ["Program", "Run", "Stop", "choose_device", "device_name", "interruptible", "progress_bar", "provenance"]
@@ -30,8 +31,20 @@ def choose_device(device: str | torch.device | None = None) -> torch.device:
     """The device asked for; without one the GPU where there is one, else the CPU.
 
     Where ``torchrun`` started several processes, ``"cuda"`` is for each of them a GPU of its own.
+
+    Raises:
+        ValueError: torch knows no such device, or finds none here.
+        TypeError: it is neither a name nor a device.
     """
-    chosen = torch.device(device if device is not None else "cuda" if torch.cuda.is_available() else "cpu")
+    if device is not None and not isinstance(device, (str, torch.device)):
+        raise TypeError(f"device={device!r} must be a name, such as 'cpu' or 'cuda', a torch.device, or None")
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    try:
+        chosen = torch.device(device if device is not None else "cuda" if gpus else "cpu")
+    except RuntimeError as error:
+        raise ValueError(f"device={device!r} is no device that torch knows; give 'cpu' or 'cuda'") from error
+    if chosen.type == "cuda" and not (chosen.index or 0) < gpus:
+        raise ValueError(f"device={device!r} is not here: torch finds {gpus} GPUs. Give 'cpu', or None")
     return chosen if chosen.index is not None else local_device(chosen.type)
 
 
@@ -171,7 +184,8 @@ class Run:
         progress: whether to show a bar.
 
     Raises:
-        ValueError: the checkpoint cannot be written, or cannot be gone on from.
+        ValueError: a negative time, or a checkpoint that cannot be written or gone on from.
+        TypeError: a value of the wrong type.
     """
 
     def __init__(
@@ -190,6 +204,11 @@ class Run:
         minutes: int | float | None = None,
         progress: bool = True,
     ) -> None:
+        if checkpoint is not None and not isinstance(checkpoint, (str, os.PathLike)):
+            raise TypeError(f"checkpoint={checkpoint!r} must be the path of a file, or None")
+        a_duration("seconds", checkpoint_every=checkpoint_every)
+        a_duration("minutes", **({} if minutes is None else {"minutes": minutes}))
+        true_or_false(progress=progress)
         self.label = label
         self.grid = grid
         self.total = steps

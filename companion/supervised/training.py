@@ -182,7 +182,7 @@ def train(
     at_least_one(steps=steps)
     every = max(1, steps // 20) if evaluate_every is None else evaluate_every
     at_least_one(evaluate_every=every)
-    checked = check(Settings, settings)
+    checked = check(Settings, settings, train)
     grid = Grid({name: value for name, value in checked.items() if name not in PER_AVERAGE}, seeds)
     averages = Grid({name: checked[name] for name in PER_AVERAGE})
     where = choose_device(device)

@@ -19,7 +19,7 @@ from companion.population import Grid
 from companion.population.lasting import Lasting
 from companion.population.modes import plain_modes
 from companion.population.runs import Run, choose_device
-from companion.population.settings import at_least_one, check, one_of
+from companion.population.settings import at_least_one, check, one_of, true_or_false
 from companion.population.shares import rank_and_world
 from companion.vision import byol, moco
 from companion.vision.augmentation import Augmentation
@@ -72,11 +72,13 @@ def make_learner(
         ValueError: an unknown algorithm or setting, a value out of range, or a list.
     """
     settings_type, learner_type = one_of(ALGORITHMS, "algorithm", algorithm)
-    checked = check(settings_type, settings)
+    at_least_one(updates=updates)
+    (seed,) = Grid({}, [seed]).seed_values
+    checked = check(settings_type, settings, make_learner)
     if swept := [name for name, value in checked.items() if isinstance(value, list)]:
         raise ValueError(f"{', '.join(swept)} is a list: one learner has one value of it")
     with torch.random.fork_rng(devices=[]):  # torch's initialisation draws from its global generator
-        first = companion.seeds.seed(int(seed))
+        first = companion.seeds.seed(seed)
         torch.default_generator.manual_seed(first)  # torch.manual_seed would seed every GPU's, too
         return learner_type(SimpleNamespace(**checked), updates)
 
@@ -237,14 +239,17 @@ def train(
     """
     settings_type, _ = one_of(ALGORITHMS, "algorithm", algorithm)
     at_least_one(epochs=epochs)
+    true_or_false(keep_features=keep_features, data_parallel=data_parallel)
     every = max(1, epochs // 5) if evaluate_every is None else evaluate_every
     at_least_one(evaluate_every=every)
-    checked = check(settings_type, settings)
+    checked = check(settings_type, settings, train)
     grid = Grid(checked, seeds)
     data = load(dataset) if isinstance(dataset, str) else dataset
     if not isinstance(data, Dataset):
         raise TypeError(f"dataset={data!r} must be {' or '.join(map(repr, DATASETS))}, or a vision.Dataset")
-    how = augmentation or data.augmentation
+    how = data.augmentation if augmentation is None else augmentation
+    if not isinstance(how, Augmentation):
+        raise TypeError(f"augmentation={augmentation!r} must be a vision.Augmentation, or None for the data set's own")
     where = choose_device(device)
     batch, rows = checked["batch_size"], [SimpleNamespace(**row) for _, row in grid.one_by_one()]
     _check_batches(batch, rows, len(data.train), rank_and_world()[1] if data_parallel else 1)
