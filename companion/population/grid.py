@@ -29,7 +29,7 @@ class Grid:
     (4, [1.0, 1.0, 0.01, 0.01], [0, 1, 0, 1])
     """
 
-    def __init__(self, settings: Mapping[str, Any], seeds: int | Sequence[int] = 1) -> None:
+    def __init__(self, settings: Mapping[str, Any], seeds: int | Sequence[int | np.integer] = 1) -> None:
         self.settings = dict(settings)
         self.swept: dict[str, list[Any]] = {name: v for name, v in self.settings.items() if isinstance(v, list)}
         for name, values in self.swept.items():
@@ -120,17 +120,25 @@ class Grid:
         )
 
 
-def _seed_list(seeds: int | Sequence[int]) -> list[int]:
-    if isinstance(seeds, (int, np.integer)) and not isinstance(seeds, bool):
+def _seed_list(seeds: Any) -> list[int]:
+    if _whole(seeds):
         if seeds < 1:
             raise ValueError(f"seeds={seeds}; give a count of at least 1, or a list of seeds")
         return list(range(int(seeds)))
-    if isinstance(seeds, (str, bytes, bool)) or not all(isinstance(s, (int, np.integer)) for s in seeds):
+    try:
+        listed = list(seeds)
+    except TypeError:
+        listed = [seeds]
+    if isinstance(seeds, bytes) or not all(map(_whole, listed)):
         raise TypeError(f"seeds={seeds!r}; give a count, or a list of non-negative integers")
-    listed = [int(seed) for seed in seeds]
-    if not listed or min(listed) < 0 or len(set(listed)) < len(listed):
-        raise ValueError(f"seeds={seeds!r}; give at least one seed, none negative and none twice")
+    listed = [int(seed) for seed in listed]
+    if not listed or not 0 <= min(listed) <= max(listed) < 2**63 or len(set(listed)) < len(listed):
+        raise ValueError(f"seeds={seeds!r}; give at least one seed, each from 0 to 2**63 - 1 and none twice")
     return listed
+
+
+def _whole(number: Any) -> bool:
+    return isinstance(number, (int, np.integer)) and not isinstance(number, bool)
 
 
 def _array(values: Sequence[Any]) -> np.ndarray:

@@ -21,6 +21,7 @@ import companion
 from companion import seeds
 from companion.population.checkpoints import Checkpoint
 from companion.population.grid import Grid
+from companion.population.settings import a_duration, true_or_false
 from companion.population.shares import agreed, gather, local_device, share
 
 __all__ = ["Program", "Run", "Stop", "choose_device", "device_name", "interruptible", "progress_bar", "provenance"]
@@ -30,8 +31,20 @@ def choose_device(device: str | torch.device | None = None) -> torch.device:
     """The device asked for; without one the GPU where there is one, else the CPU.
 
     Where ``torchrun`` started several processes, ``"cuda"`` is for each of them a GPU of its own.
+
+    Raises:
+        ValueError: torch knows no such device, or finds none here.
+        TypeError: it is neither a name nor a device.
     """
-    chosen = torch.device(device if device is not None else "cuda" if torch.cuda.is_available() else "cpu")
+    if device is not None and not isinstance(device, (str, torch.device)):
+        raise TypeError(f"device={device!r} must be a name, such as 'cpu' or 'cuda', a torch.device, or None")
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    try:
+        chosen = torch.device(device if device is not None else "cuda" if gpus else "cpu")
+    except RuntimeError as error:
+        raise ValueError(f"device={device!r} is no device that torch knows; give 'cpu' or 'cuda'") from error
+    if chosen.type == "cuda" and not (chosen.index or 0) < gpus:
+        raise ValueError(f"device={device!r} is not here: torch finds {gpus} GPUs. Give 'cpu', or None")
     return chosen if chosen.index is not None else local_device(chosen.type)
 
 
@@ -119,6 +132,15 @@ def provenance(device: torch.device, began: float) -> dict[str, Any]:
     }
 
 
+def _global_generators() -> dict[str, Any]:
+    """Where the generators are that a program can use without holding them."""
+    _, keys, place, *_ = np.random.get_state()  # noqa: NPY002 - to see whether anybody uses it
+    return {
+        "torch's global generator": torch.get_rng_state().numpy().tobytes(),
+        "NumPy's global generator": (np.asarray(keys).tobytes(), place),
+    }
+
+
 @runtime_checkable
 class Program(Protocol):
     """What a run asks of that which it trains, to go on with it later."""
@@ -162,7 +184,9 @@ class Run:
         progress: whether to show a bar.
 
     Raises:
-        ValueError: the checkpoint cannot be written, cannot be gone on from, or is another run's that is under way.
+        ValueError: a negative time, or a checkpoint that cannot be written or gone on from, or is another run's that is
+            under way.
+        TypeError: a value of the wrong type.
     """
 
     def __init__(
@@ -181,6 +205,11 @@ class Run:
         minutes: int | float | None = None,
         progress: bool = True,
     ) -> None:
+        if checkpoint is not None and not isinstance(checkpoint, (str, os.PathLike)):
+            raise TypeError(f"checkpoint={checkpoint!r} must be the path of a file, or None")
+        a_duration("seconds", checkpoint_every=checkpoint_every)
+        a_duration("minutes", **({} if minutes is None else {"minutes": minutes}))
+        true_or_false(progress=progress)
         self.label = label
         self.grid = grid
         self.total = steps
@@ -202,6 +231,7 @@ class Run:
         self._began = time.perf_counter()
         self._made: dict[str, Any] = {}
         self._left: Any = None  # by the program that a checkpoint interrupted
+        self._generators: dict[str, Any] = {}  # where they were when the program began
         decides = {**arguments, "device": device_name(device)}
         if moved := seeds.shift():  # the numbers of a rehearsal are other numbers
             decides[seeds.SHIFT] = moved
@@ -246,12 +276,16 @@ class Run:
         if before:
             program.load_state(self._left, before)
             self._left = None
+        kept = self._checkpoint.path is not None
+        if kept:
+            program.state()  # what cannot be kept is refused now, and not after an hour
+            self._generators = _global_generators()
         for step in range(before + 1, self.total + 1):
             yield step
             self.trained[own] = step
             self._bar.update()
             stop = self._asked  # looked at once: it may become true at any time
-            if step < self.total and (stop or self._checkpoint.due):
+            if kept and step < self.total and (stop or self._checkpoint.due):
                 self._checkpoint.save(self._state(program))
             if stop:
                 break
@@ -318,7 +352,18 @@ class Run:
         return {**self.results, "trained": self.trained, "diverged": self.diverged}
 
     def _state(self, program: Program | None = None) -> dict[str, Any]:
-        """What a checkpoint holds; without a program between two groups, or at the end."""
+        """What a checkpoint holds; without a program between two groups, or at the end.
+
+        Raises:
+            ValueError: the program goes on from more than it holds.
+        """
+        if program is not None:
+            for name, state in _global_generators().items():
+                if state != self._generators[name]:
+                    raise ValueError(
+                        f"random numbers of {name} were used in training, whose place a checkpoint does not hold: take "
+                        "the numbers that a step is given, or companion.population.Streams, or train without one"
+                    )
         return {
             "arrays": {name: torch.from_numpy(array) for name, array in self._arrays.items()},
             "seconds": time.perf_counter() - self._began,

@@ -2,8 +2,9 @@
 
 import dataclasses
 import difflib
+import inspect
 import math
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from types import SimpleNamespace
 from typing import Any, TypeVar
 
@@ -11,8 +12,19 @@ import numpy as np
 import torch
 
 from companion.population.grid import Grid
+from companion.population.words import ours_for
 
-__all__ = ["at_least_one", "check", "nearest", "one_of", "setting", "settings_of", "shape_settings"]
+__all__ = [
+    "a_duration",
+    "at_least_one",
+    "check",
+    "nearest",
+    "one_of",
+    "setting",
+    "settings_of",
+    "shape_settings",
+    "true_or_false",
+]
 
 T = TypeVar("T")
 
@@ -54,19 +66,27 @@ def shape_settings(settings: type) -> list[str]:
     return [field.name for field in dataclasses.fields(settings) if field.metadata["shapes"]]
 
 
-def check(settings: type, given: Mapping[str, Any]) -> dict[str, Any]:
+def check(settings: type, given: Mapping[str, Any], call: Callable[..., Any] | None = None) -> dict[str, Any]:
     """Every setting's value, or list of values: those given, in their order, and then the rest's defaults.
 
+    Args:
+        settings: the dataclass.
+        given: what was given by name.
+        call: the function that they were given to, whose arguments may have been meant as well.
+
     Raises:
-        ValueError: a name that is no setting (the nearest one is named), or a value out of range.
+        ValueError: a name that is no setting (what it is called here, or else the nearest one, is named), or a value
+            out of range.
         TypeError: a value of the wrong type.
     """
     fields = {field.name: field for field in dataclasses.fields(settings)}
     for name in given:
         if name not in fields:
+            known = [*fields, *(set(inspect.signature(call).parameters) - {"settings"} if call else ())]
+            ours = " or ".join(map(repr, ours_for(name, known)))
+            meant = f"it is {ours} here." if ours else f"did you mean {nearest(name, known)!r}?"
             raise ValueError(
-                f"unknown setting {name!r} of {settings.__name__}: did you mean {nearest(name, fields)!r}? "
-                f"Its settings: {', '.join(fields)}."
+                f"unknown setting {name!r} of {settings.__name__}: {meant} Its settings: {', '.join(fields)}."
             )
     checked = {}
     for name, value in {
@@ -98,6 +118,31 @@ def at_least_one(**counts: Any) -> None:
             raise ValueError(f"{name}={count} must be at least 1")
 
 
+def true_or_false(**switches: Any) -> None:
+    """Raise unless each is True or False.
+
+    Raises:
+        TypeError: one is neither.
+    """
+    for name, switch in switches.items():
+        if not isinstance(switch, (bool, np.bool_)):
+            raise TypeError(f"{name}={switch!r} must be True or False; it cannot be swept")
+
+
+def a_duration(unit: str, **durations: Any) -> None:
+    """Raise unless each is a number of at least 0.
+
+    Raises:
+        TypeError: one is no number.
+        ValueError: one is negative, or NaN.
+    """
+    for name, duration in durations.items():
+        if isinstance(duration, bool) or not isinstance(duration, (int, float, np.integer, np.floating)):
+            raise TypeError(f"{name}={duration!r} must be a number of {unit}")
+        if not duration >= 0:
+            raise ValueError(f"{name}={duration} must be at least 0, in {unit}")
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """The known word that is spelt most like this one."""
     return difflib.get_close_matches(str(word), list(known), n=1, cutoff=0.0)[0]
@@ -108,7 +153,10 @@ def one_of(known: Mapping[str, T], what: str, name: str) -> T:
 
     Raises:
         ValueError: nothing is; the nearest name is named.
+        TypeError: it is no name.
     """
+    if not isinstance(name, str):
+        raise TypeError(f"{what}={name!r} must be a name, such as {next(iter(known))!r}; it cannot be swept")
     if name not in known:
         raise ValueError(f"unknown {what} {name!r}: did you mean {nearest(name, known)!r}? Known: {', '.join(known)}.")
     return known[name]

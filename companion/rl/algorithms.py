@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from companion.population import Grid
-from companion.population.settings import check, one_of, settings_of, shape_settings
+from companion.population.settings import at_least_one, check, one_of, settings_of, shape_settings
 from companion.rl import actor_critic, ddpg, dqn, sac, td3
 
 __all__ = ["ALGORITHMS", "make_agents", "named"]
@@ -55,7 +55,8 @@ def make_agents(
             shapes.
     """
     settings_type, agents_type = named(algorithm)
-    grid = Grid(check(settings_type, settings), seeds)
+    at_least_one(observation_size=observation_size, action_size=action_size)
+    grid = Grid(check(settings_type, settings, make_agents), seeds)
     groups = list(grid.groups(shape_settings(settings_type)))
     if len(groups) > 1:
         swept = [name for name in shape_settings(settings_type) if name in grid.swept]

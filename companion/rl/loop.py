@@ -9,7 +9,7 @@ import torch
 
 from companion.population import Noise
 from companion.population.capture import Captured
-from companion.population.lasting import put_back, tensors
+from companion.population.lasting import Lasting, put_back
 from companion.population.memory import keep_freed_memory
 from companion.rl.algorithms import Population
 from companion.rl.environments import World
@@ -43,6 +43,7 @@ class Loop:
         uniform = {**agents.uniform, "reset": world.reset_width, "replay": settings.batch_size}
         self.noise = Noise(seeds, uniform | agents.normal, self.device, normal=agents.normal)
         self.watched = {name: torch.zeros(len(seeds), device=self.device) for name in agents.WATCHED}
+        self._lasting = Lasting({"agents": self.agents, "replay": self.replay, "watched": self.watched})
 
     def collect(self) -> None:
         """Every member acts once and remembers what happened."""
@@ -96,8 +97,13 @@ class Loop:
         return read
 
     def state(self) -> dict[str, Any]:
-        """All that a checkpoint needs beside the number of steps; it shares the loop's memory."""
-        return {"tensors": tensors(self._lasting()), "world": self.world.state()}
+        """All that a checkpoint needs beside the number of steps; it shares the loop's memory.
+
+        Raises:
+            TypeError: the agents hold what a checkpoint cannot, such as an optimizer of torch's.
+            ValueError: they keep something that lasts elsewhere than in the values of tensors.
+        """
+        return {"tensors": self._lasting.tensors(), "world": self.world.state()}
 
     def load_state(self, state: dict[str, Any], steps: int) -> None:
         """Go on from where :meth:`state` was taken, after so many steps.
@@ -106,9 +112,6 @@ class Loop:
             ValueError: the state is of another program. Nothing is changed.
             RuntimeError: the world cannot go on from there.
         """
-        put_back(self._lasting(), state["tensors"])
+        put_back(self._lasting.thing, state["tensors"])
         self.world.load_state(state["world"])
         self.noise.seek(steps)
-
-    def _lasting(self) -> dict[str, Any]:
-        return {"agents": self.agents, "replay": self.replay, "watched": self.watched}

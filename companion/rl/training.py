@@ -11,8 +11,9 @@ import torch
 import xarray as xr
 
 from companion.population import Grid
+from companion.population.modes import plain_modes
 from companion.population.runs import Run, choose_device
-from companion.population.settings import at_least_one, check, settings_of, shape_settings
+from companion.population.settings import at_least_one, check, settings_of, shape_settings, true_or_false
 from companion.rl.algorithms import named
 from companion.rl.environments import make_world
 from companion.rl.loop import Loop
@@ -20,6 +21,7 @@ from companion.rl.loop import Loop
 __all__ = ["train"]
 
 
+@plain_modes()
 def train(
     algorithm: str,
     environment: str,
@@ -60,6 +62,9 @@ def train(
     - *A member whose loss or value is no longer finite* is out from that evaluation on: its results are NaN, and it
       touches no other.
     - *Started by torchrun* in several processes, each trains its share of the members, and all return the whole.
+
+    Modes of torch that happen to be on around the call (autocast, ``no_grad``, inference mode, another default dtype or
+    device) change nothing.
 
     Args:
         algorithm: ``"dqn"``, ``"ddpg"``, ``"td3"`` or ``"sac"``.
@@ -102,6 +107,7 @@ def train(
         ImportError: the environment needs a package that is not installed.
     """
     settings_type, agents_type = named(algorithm)
+    true_or_false(film=film)
     world = make_world(environment, [0], torch.device("cpu"))  # to be asked
     if (world.actions is not None) != agents_type.DISCRETE:
         has, needs = ("continuous", "discrete") if agents_type.DISCRETE else ("discrete", "continuous")
@@ -110,7 +116,7 @@ def train(
     at_least_one(steps=steps, evaluation_episodes=evaluation_episodes, horizon=horizon)
     every = max(1, steps // 16) if evaluate_every is None else evaluate_every
     at_least_one(evaluate_every=every)
-    checked = check(settings_type, settings)
+    checked = check(settings_type, settings, train)
     grid = Grid(checked, seeds)
     if np.max(grid.column("learning_starts")) >= steps:
         raise ValueError(

@@ -17,6 +17,7 @@ from companion.averaging import soft_update
 from companion.population import MLP, Grid, Streams, flatten
 from companion.population.described import fingerprint
 from companion.population.lasting import put_back, tensors
+from companion.population.modes import plain_modes
 from companion.population.networks import flatten_gradients
 from companion.population.runs import Run, choose_device
 from companion.population.settings import at_least_one, check, one_of, setting, settings_of, shape_settings
@@ -124,6 +125,7 @@ class Classifiers:
         put_back([self.weights, self.averages], state)
 
 
+@plain_modes()
 def train(
     dataset: str,
     *,
@@ -181,7 +183,7 @@ def train(
     at_least_one(steps=steps)
     every = max(1, steps // 20) if evaluate_every is None else evaluate_every
     at_least_one(evaluate_every=every)
-    checked = check(Settings, settings)
+    checked = check(Settings, settings, train)
     grid = Grid({name: value for name, value in checked.items() if name not in PER_AVERAGE}, seeds)
     averages = Grid({name: checked[name] for name in PER_AVERAGE})
     where = choose_device(device)

@@ -8,6 +8,7 @@ equations 1 and 2, Algorithm 1; Chen et al. 2020, "Improved Baselines with Momen
 from copy import deepcopy
 from dataclasses import dataclass
 from types import SimpleNamespace
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
@@ -50,6 +51,8 @@ class Learner(MomentumLearner):
         updates: steps of the whole run; not used.
     """
 
+    PASSING: ClassVar[tuple[str, ...]] = ("_new",)
+    """Attributes that do not last from one step to the next."""
     queue: Tensor
     pushed: Tensor
 

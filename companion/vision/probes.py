@@ -7,6 +7,8 @@ from jaxtyping import Float, Int64, Shaped
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize
 
+from companion.population.modes import plain_modes
+
 __all__ = ["alignment", "effective_rank", "features", "knn", "linear_probe", "spread", "uniformity"]
 
 _CHUNK = 1_000  # pictures at a time
@@ -57,6 +59,7 @@ def knn(
     return torch.cat(voted)
 
 
+@plain_modes()
 def linear_probe(
     train: Float[Tensor, "picture feature"],
     labels: Int64[Tensor, " picture"],
@@ -76,6 +79,7 @@ def linear_probe(
     """
     mean, deviation = train.mean(0), train.std(0).clamp(min=1e-6)
     x, y = (train - mean) / deviation, (test - mean) / deviation
+    labels = labels.clone()  # what was made in inference mode cannot be saved for the way back
     weight = torch.zeros(x.shape[1], classes, dtype=x.dtype, device=x.device, requires_grad=True)
     bias = torch.zeros(classes, dtype=x.dtype, device=x.device, requires_grad=True)
     optimizer = torch.optim.LBFGS([weight, bias], max_iter=100, line_search_fn="strong_wolfe")
@@ -86,8 +90,7 @@ def linear_probe(
         loss.backward()
         return loss
 
-    with torch.enable_grad():
-        optimizer.step(objective)
+    optimizer.step(objective)
     return (y @ weight + bias).argmax(1).detach()
 
 

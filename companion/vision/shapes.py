@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn.functional import affine_grid, interpolate
 
 from companion.population import Streams
+from companion.population.modes import plain_modes
 from companion.population.settings import at_least_one
 from companion.vision.augmentation import Augmentation
 from companion.vision.datasets import Dataset, Pictures
@@ -67,6 +68,7 @@ SHAPES: dict[str, Callable[[Plane, Plane], Plane]] = {
 """How deep inside of a shape a point lies, about in its units; below 0 it is outside."""
 
 
+@plain_modes()
 def shapes(train: int = 10_000, test: int = 2_000, *, seed: int = 0, device: str | torch.device = "cpu") -> Dataset:
     """Pictures of 16×16 pixels, each with one of ten shapes.
 

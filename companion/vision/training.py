@@ -17,8 +17,10 @@ from torch.nn.parallel import DistributedDataParallel
 import companion.seeds
 from companion.population import Grid
 from companion.population.described import fingerprint
+from companion.population.lasting import Lasting
+from companion.population.modes import plain_modes
 from companion.population.runs import Run, choose_device
-from companion.population.settings import at_least_one, check, one_of
+from companion.population.settings import at_least_one, check, one_of, true_or_false
 from companion.population.shares import rank_and_world
 from companion.vision import byol, moco
 from companion.vision.augmentation import Augmentation
@@ -71,11 +73,13 @@ def make_learner(
         ValueError: an unknown algorithm or setting, a value out of range, or a list.
     """
     settings_type, learner_type = one_of(ALGORITHMS, "algorithm", algorithm)
-    checked = check(settings_type, settings)
+    at_least_one(updates=updates)
+    (seed,) = Grid({}, [seed]).seed_values
+    checked = check(settings_type, settings, make_learner)
     if swept := [name for name, value in checked.items() if isinstance(value, list)]:
         raise ValueError(f"{', '.join(swept)} is a list: one learner has one value of it")
     with torch.random.fork_rng(devices=[]):  # torch's initialisation draws from its global generator
-        first = companion.seeds.seed(int(seed))
+        first = companion.seeds.seed(seed)
         torch.default_generator.manual_seed(first)  # torch.manual_seed would seed every GPU's, too
         return learner_type(SimpleNamespace(**checked), updates)
 
@@ -92,6 +96,7 @@ class Training:
 
     def __init__(self, learner: MomentumLearner, views: Views, steps: int, *, bf16: bool | None = None) -> None:
         self.learner = learner
+        self._lasting = Lasting(learner)
         self.views = views
         self.settings = settings = learner.settings
         self.steps = steps
@@ -134,7 +139,20 @@ class Training:
         return s.learning_rate * min(step / s.warmup if s.warmup else 1.0, 0.5 + 0.5 * np.cos(np.pi * max(0, progress)))
 
     def state(self) -> dict[str, Any]:
-        """All that a checkpoint needs; the batches need nothing, and the schedules no more than the step."""
+        """All that a checkpoint needs; the batches need nothing, and the schedules no more than the step.
+
+        Raises:
+            TypeError: the learner holds what a checkpoint cannot, such as a generator.
+            ValueError: it keeps something that lasts elsewhere than in its ``state_dict``.
+        """
+        saved = [*self.learner.parameters(), *self.learner.buffers()]
+        memory = {tensor.untyped_storage().data_ptr() for tensor in saved}
+        for place, tensor in self._lasting.tensors().items():
+            if tensor.untyped_storage().data_ptr() not in memory:
+                raise ValueError(
+                    f"{place} of the learner is a tensor that its state_dict does not hold, and a checkpoint would not "
+                    "either: make it a buffer, by register_buffer, or train without a checkpoint"
+                )
         moments = [self.optimizer.state[parameter] for parameter in self._parameters()]
         return {
             "learner": dict(self.learner.state_dict()),
@@ -153,6 +171,7 @@ class Training:
         return [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
 
 
+@plain_modes()
 def train(
     algorithm: str,
     dataset: str | Dataset = "shapes",
@@ -221,14 +240,17 @@ def train(
     """
     settings_type, _ = one_of(ALGORITHMS, "algorithm", algorithm)
     at_least_one(epochs=epochs)
+    true_or_false(keep_features=keep_features, data_parallel=data_parallel)
     every = max(1, epochs // 5) if evaluate_every is None else evaluate_every
     at_least_one(evaluate_every=every)
-    checked = check(settings_type, settings)
+    checked = check(settings_type, settings, train)
     grid = Grid(checked, seeds)
     data = load(dataset) if isinstance(dataset, str) else dataset
     if not isinstance(data, Dataset):
         raise TypeError(f"dataset={data!r} must be {' or '.join(map(repr, DATASETS))}, or a vision.Dataset")
-    how = augmentation or data.augmentation
+    how = data.augmentation if augmentation is None else augmentation
+    if not isinstance(how, Augmentation):
+        raise TypeError(f"augmentation={augmentation!r} must be a vision.Augmentation, or None for the data set's own")
     where = choose_device(device)
     batch, rows = checked["batch_size"], [SimpleNamespace(**row) for _, row in grid.one_by_one()]
     _check_batches(batch, rows, len(data.train), rank_and_world()[1] if data_parallel else 1)

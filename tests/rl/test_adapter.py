@@ -11,7 +11,7 @@ import gymnasium
 import numpy as np
 import pytest
 import torch
-from gymnasium.spaces import Box, Dict, Discrete
+from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, OneOf, Sequence, Text, Tuple
 from gymnasium.vector import AutoresetMode
 
 from companion import rl
@@ -405,6 +405,84 @@ def test_an_unknown_name_is_refused_with_the_nearest(asked, nearest):
 def test_what_the_adapter_cannot_take_is_refused(name, message):
     with pytest.raises(ValueError, match=f"environment='{name}' .*{message}"):
         make_world(name, [0], CPU)
+
+
+@pytest.fixture
+def echoing():
+    """``echoing(action_space=…)``: the name of an environment with these spaces, registered for this test."""
+
+    def register(**spaces) -> str:
+        gymnasium.register("Spacious-v0", Echo, max_episode_steps=5, kwargs=spaces)
+        return "Spacious-v0"
+
+    yield register
+    gymnasium.registry.pop("Spacious-v0", None)
+
+
+LARGEST = np.finfo(np.float32).max
+
+
+@pytest.mark.parametrize(
+    ("space", "message"),
+    [
+        (Box(-10, 10, (1,), np.int64), "whole numbers"),
+        (Box(0, 255, (2,), np.uint8), "whole numbers"),
+        (Box(0, 1, (2,), np.bool_), "whole numbers"),
+        (Box(-1, 1, ()), "no vector"),
+        (Box(-1, 1, (2, 2)), "no vector"),
+        (Box(-1, 1, (0,)), "no vector"),
+        (Box(np.float32([-1, -np.inf]), np.float32([1, 1])), "with bounds"),
+        (Box(-1, np.inf, (1,)), "with bounds"),
+        (Box(-LARGEST, LARGEST, (1,)), "with bounds"),
+        (Box(np.float32([-1, 3]), np.float32([1, 3])), "low = high"),
+        *((space, "neither discrete nor a box") for space in (MultiDiscrete([2, 3]), MultiBinary(2), Text(3))),
+        (Dict(a=Discrete(2)), "neither discrete nor a box"),
+        (Tuple((Discrete(2), Box(-1, 1, (1,)))), "neither discrete nor a box"),
+        (Sequence(Discrete(2)), "neither discrete nor a box"),
+        (OneOf((Discrete(2), Box(-1, 1, (1,)))), "neither discrete nor a box"),
+    ],
+    ids=str,
+)
+def test_actions_that_no_algorithm_can_choose_are_refused_before_training(space, message, echoing):
+    name = echoing(action_space=space)
+    for algorithm in ("dqn", "ddpg", "td3", "sac"):
+        with pytest.raises(ValueError, match=f"(?s)environment='Spacious-v0' acts by .*{message}.*the adapter takes"):
+            rl.train(algorithm, name, progress=False)
+
+
+@pytest.mark.parametrize(
+    "space",
+    [Box(-1, 1, ()), Box(-1, 1, (0,)), Box(0, 255, (2, 2), np.uint8), Discrete(3), MultiBinary(2), Text(3)],
+    ids=str,
+)
+def test_observations_that_are_no_vectors_are_refused_before_training(space, echoing):
+    name = echoing(observation_space=space)
+    with pytest.raises(ValueError, match=r"(?s)environment='Spacious-v0' shows .* vectors only"):
+        rl.train("td3", name, progress=False)
+
+
+@pytest.mark.parametrize(
+    "space",
+    [
+        Box(np.float32([-0.1, -0.7]), np.float32([0.3, 0.9])),
+        Box(np.array([-0.1, -0.7]), np.array([0.3, 0.9]), dtype=np.float64),
+        Box(-60_000, 60_000, (2,), np.float16),
+        Box(np.float16([-0.1, -0.7]), np.float16([0.3, 0.9]), dtype=np.float16),
+        Discrete(3, start=-4, dtype=np.int32),
+        Discrete(1),
+    ],
+    ids=str,
+)
+def test_what_is_sent_lies_in_the_space(space, echoing):
+    """In its dtype too, and at its bounds, where a sum is rounded."""
+    world = GymnasiumWorld(echoing(action_space=space), [0], CPU)
+    if world.actions:
+        given = torch.arange(world.actions)[:, None]
+    else:
+        given = torch.cat([torch.linspace(-1, 1, 101), torch.tensor([-9.0, 9.0, torch.nan, torch.inf])])
+        given = given[:, None].expand(-1, 2)
+    for sent in world._sent(given.float().numpy()):
+        assert space.contains(sent), sent
 
 
 def test_without_mujoco_the_remedy_is_named(monkeypatch):

@@ -4,7 +4,9 @@ import copy
 import re
 import signal
 import threading
+from collections import deque
 from functools import partial
+from io import StringIO
 
 import gymnasium
 import numpy as np
@@ -14,6 +16,8 @@ import xarray as xr
 from gymnasium.envs.registration import WrapperSpec
 
 from companion import rl
+from companion.rl import dqn
+from companion.rl.algorithms import ALGORITHMS
 from companion.rl.loop import Loop
 from tests.helpers import (
     assert_can_be_kept,
@@ -315,6 +319,143 @@ for path in sys.argv[1:]:
         with xr.open_dataset(tmp_path / f"run.pt.{rank}.nc", engine="scipy") as both:
             xr.testing.assert_equal(one, both.load())
             assert both.attrs["diverged"] == one.attrs["diverged"]
+
+
+class Wanderers(dqn.Agents):
+    """A reader's agents: they stay with their last action now and then, by a state of their own."""
+
+    def __init__(self, *arguments) -> None:
+        super().__init__(*arguments)
+        self.own = self.own_state()
+
+    def own_state(self):
+        return torch.zeros_like(self.steps)
+
+    def wander(self, action: torch.Tensor) -> None:
+        self.own.add_(action.sum())
+
+    def act(self, observation, noise):
+        action = super().act(observation, noise)
+        self.wander(action)
+        return (action + self.drift()) % 2
+
+    def drift(self) -> torch.Tensor | int:
+        return self.own
+
+
+class Rebinding(Wanderers):
+    def wander(self, action):
+        self.own = self.own + action.sum()
+
+
+class InAModule(Wanderers):
+    def own_state(self):
+        module = torch.nn.Linear(1, 1)
+        module.register_buffer("state", torch.zeros_like(self.steps))
+        self.within = {"modules": [module]}
+        return module.state
+
+
+class Stateless(dqn.Agents):
+    def act(self, observation, noise):
+        return 1 - super().act(observation, noise)
+
+
+@pytest.fixture
+def entered(monkeypatch):
+    """``entered(agents_type)``: the name of an algorithm with a reader's agents."""
+
+    def enter(agents_type: type) -> str:
+        monkeypatch.setitem(ALGORITHMS, "mine", (dqn.DQN, agents_type))
+        return "mine"
+
+    return enter
+
+
+@pytest.mark.parametrize("agents", [Wanderers, Rebinding, InAModule, Stateless])
+def test_a_readers_agents_go_on_from_their_checkpoint_with_the_same_bits(agents, entered, tmp_path):
+    name = entered(agents)
+    whole = train(name)
+    run = train(name, checkpoint=tmp_path / "run.pt", minutes=0)
+    while "interrupted" in run.attrs:
+        run = train(name, checkpoint=tmp_path / "run.pt", minutes=0)
+    assert_same_run(whole, run)
+
+
+def with_state(make):
+    return type("Mine", (Wanderers,), {"own_state": lambda self: make(self), "act": dqn.Agents.act})
+
+
+def closing_over(state):
+    return lambda: state
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda self: torch.optim.SGD([torch.zeros(1, requires_grad=True)]), "agents.own is a torch.optim.sgd.SGD"),
+        (lambda self: torch.Generator(), "agents.own is a torch._C.Generator"),
+        (lambda self: np.random.default_rng(0), "agents.own is a numpy.random._generator.Generator"),
+        (lambda self: np.zeros(3), "agents.own is a numpy.ndarray"),
+        (lambda self: {"recent": [deque(maxlen=3)]}, "agents.own.recent.0 is a collections.deque"),
+        (lambda self: closing_over(deque()), "agents.own.state is a collections.deque"),
+        (lambda self: partial(print, file=StringIO()), "agents.own.keywords.file is a _io.StringIO"),
+        (lambda self: deque().append, "agents.own.__self__ is a collections.deque"),
+    ],
+)
+def test_a_state_that_no_checkpoint_holds_is_refused_by_name_before_training(make, message, entered, tmp_path, at):
+    name = entered(with_state(make))
+    assert "interrupted" not in train(name).attrs, "without a checkpoint there is nothing to refuse"
+    at(1, fail)
+    with pytest.raises(TypeError, match=f"{re.escape(message)}, whose state a checkpoint would not hold"):
+        train(name, checkpoint=tmp_path / "run.pt")
+    assert not list(tmp_path.iterdir())
+
+
+class Counting(Wanderers):
+    def own_state(self):
+        return 0
+
+    def wander(self, action):
+        self.own += 1
+
+
+class Growing(Wanderers):
+    def own_state(self):
+        return None
+
+    def wander(self, action):
+        self.own = action if self.own is None else torch.cat([self.own, action])
+
+    def drift(self):
+        return 0
+
+
+@pytest.mark.parametrize(
+    ("agents", "message"),
+    [
+        (Counting, "agents.own was 0 and is 1, which a checkpoint does not hold"),
+        (Growing, "agents.own was None and is a tensor of torch.int64 and shape (2,), which"),
+    ],
+)
+def test_what_lasts_elsewhere_than_in_the_values_of_tensors_is_refused_by_name(agents, message, entered, tmp_path):
+    name = entered(agents)
+    with pytest.raises(ValueError, match=re.escape(message)):
+        train(name, checkpoint=tmp_path / "run.pt", minutes=0)
+    assert not list(tmp_path.iterdir())
+    assert "interrupted" not in train(name).attrs
+    assert train(name, minutes=0).attrs["interrupted"] == "at step 1 of 60", "nothing is kept, and nothing refused"
+
+
+@pytest.mark.parametrize(
+    ("draw", "whose"),
+    [(lambda: torch.rand(1), "torch"), (lambda: np.random.rand(), "NumPy")],  # noqa: NPY002
+)
+def test_random_numbers_that_no_checkpoint_can_go_on_with_are_refused_by_name(draw, whose, entered, tmp_path):
+    name = entered(type("Drawing", (Wanderers,), {"wander": lambda self, action: draw()}))
+    with pytest.raises(ValueError, match=f"random numbers of {whose}'s global generator were used"):
+        train(name, checkpoint=tmp_path / "run.pt", minutes=0)
+    assert "interrupted" not in train(name).attrs
 
 
 @needs_cuda

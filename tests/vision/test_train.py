@@ -15,7 +15,7 @@ import xarray as xr
 
 from companion import vision
 from companion.population import checkpoints
-from companion.vision import probes, training
+from companion.vision import byol, probes, training
 from companion.vision.evaluation import calibrated, evaluate
 from companion.vision.training import Training
 from tests.helpers import (
@@ -408,3 +408,86 @@ def test_the_data_set_is_left_as_it_was():
     train(epochs=1)
     assert torch.equal(before.train.images, PICTURES.train.images)
     assert before.augmentation == PICTURES.augmentation
+
+
+class Readers(byol.Learner):
+    """A reader's learner, whose loss depends on a state of its own."""
+
+    def __init__(self, settings, updates: int) -> None:
+        super().__init__(settings, updates)
+        self.own_state()
+
+    def own_state(self) -> None:
+        self.register_buffer("own", torch.ones(()))
+
+    def forward(self, views):
+        self.change()
+        return super().forward(views) * self.own
+
+    def change(self) -> None:
+        self.own += 0.1
+
+
+class KeepsATensor(Readers):
+    def own_state(self):
+        self.own = torch.ones(())
+
+
+class KeepsANumber(Readers):
+    def own_state(self):
+        self.own = 1.0
+
+
+class KeepsAGenerator(Readers):
+    own = 1.0
+
+    def own_state(self):
+        self.numbers = np.random.default_rng(0)
+
+    def change(self):
+        pass
+
+
+class DropsOut(KeepsAGenerator):
+    def own_state(self):
+        self.drop = torch.nn.Dropout()
+
+    def forward(self, views):
+        return super().forward(views) * self.drop(torch.ones(8)).mean()
+
+
+@pytest.fixture
+def entered(monkeypatch):
+    """``entered(learner_type)``: the name of an algorithm with a reader's learner."""
+
+    def enter(learner_type: type) -> str:
+        monkeypatch.setitem(training.ALGORITHMS, "mine", (byol.BYOL, learner_type))
+        return "mine"
+
+    return enter
+
+
+def test_a_readers_learner_goes_on_from_its_checkpoint_with_the_same_bits(entered, tmp_path):
+    name = entered(Readers)
+    whole = train(name, epochs=1)
+    run = train(name, epochs=1, checkpoint=tmp_path / "run.pt", minutes=0)
+    while "interrupted" in run.attrs:
+        run = train(name, epochs=1, checkpoint=tmp_path / "run.pt", minutes=0)
+    assert_same_run(whole, run)
+
+
+@pytest.mark.parametrize(
+    ("learner", "error", "message"),
+    [
+        (KeepsATensor, ValueError, "own of the learner is a tensor that its state_dict does not hold"),
+        (KeepsANumber, ValueError, "own was 1.0 and is 1.1, which a checkpoint does not hold"),
+        (KeepsAGenerator, TypeError, "numbers is a numpy.random._generator.Generator, whose state"),
+        (DropsOut, ValueError, "random numbers of torch's global generator were used"),
+    ],
+)
+def test_a_learner_with_more_than_its_state_dict_is_refused_by_name(learner, error, message, entered, tmp_path):
+    name = entered(learner)
+    with pytest.raises(error, match=re.escape(message)):
+        train(name, epochs=1, checkpoint=tmp_path / "run.pt", minutes=0)
+    assert not list(tmp_path.iterdir())
+    assert "interrupted" not in train(name, epochs=1).attrs

@@ -40,8 +40,11 @@ def make_world(name: str, seeds: Sequence[int], device: torch.device) -> World:
 
     Raises:
         ValueError: there is none of that name, and the nearest is named; or it is one that the adapter cannot take.
+        TypeError: it is no name.
         ImportError: it needs a package that is not installed, and the remedy is named.
     """
+    if not isinstance(name, str):
+        raise TypeError(f"environment={name!r} must be a name, such as 'CartPole-v1'; it cannot be swept")
     if name in KNOWN:
         return TensorWorld(KNOWN[name], seeds, device)
     from companion.rl.environments.adapter import GymnasiumWorld  # here, since gymnasium is slow to import

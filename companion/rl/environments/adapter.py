@@ -20,7 +20,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 import torch
-from gymnasium.spaces import Box, Discrete
+from gymnasium.spaces import Box, Discrete, Space
 from gymnasium.vector import AutoresetMode, VectorEnv
 from jaxtyping import Bool, Float, Float32, Int64
 from torch import Tensor
@@ -56,7 +56,7 @@ class GymnasiumWorld:
 
     Raises:
         ValueError: an unknown name, or an environment without a time limit, or whose observations are no vectors, or
-            whose actions are neither discrete nor vectors with bounds.
+            whose actions are neither discrete nor vectors of floats with finite bounds.
         ImportError: the environment needs a package that is not installed.
     """
 
@@ -85,19 +85,24 @@ class GymnasiumWorld:
         self.registered = described(vars(gymnasium.spec(name)))
 
         sight, reach = self._training.single_observation_space, self._training.single_action_space
-        if not isinstance(sight, Box) or len(sight.shape) != 1:
-            raise ValueError(f"environment={name!r} shows {sight}; the adapter takes vectors only")
+        if not isinstance(sight, Box) or len(sight.shape) != 1 or sight.shape[0] == 0:
+            raise ValueError(
+                f"environment={name!r} shows {sight}; the adapter takes vectors only, a Box of shape (n,). "
+                "gymnasium.wrappers.FlattenObservation makes one of most spaces"
+            )
         self.observation_size = sight.shape[0]
+        self._dtype = reach.dtype
         self.actions: int | None = None
         self.action_size = 1
         if isinstance(reach, Discrete):
-            self.actions, self._first_action = int(reach.n), int(reach.start)
-        elif isinstance(reach, Box) and len(reach.shape) == 1 and np.isfinite([reach.low, reach.high]).all():
-            self.action_size = reach.shape[0]
-            self._middle, self._half = (reach.high + reach.low) / 2, (reach.high - reach.low) / 2
+            self.actions, self._first_action = int(reach.n), reach.start
+        elif isinstance(reach, Box) and not _trouble(reach):
+            self.action_size, self._bounds = reach.shape[0], (reach.low, reach.high)
+            self._middle, self._half = _middle_and_half(reach)
         else:
             raise ValueError(
-                f"environment={name!r} acts by {reach}; the adapter takes Discrete, or vectors with bounds"
+                f"environment={name!r} acts by {reach}, {_trouble(reach)}; the adapter takes Discrete, or a Box of "
+                "floats: a vector, each number of it with bounds, finite and low < high"
             )
 
         members = len(seeds)
@@ -232,8 +237,9 @@ class GymnasiumWorld:
     def _sent(self, given: Float32[np.ndarray, "member action"]) -> np.ndarray:
         """Actions as the environment takes them."""
         if self.actions is not None:
-            return given[:, 0].astype(np.int64) + self._first_action
-        return self._middle + self._half * np.nan_to_num(np.clip(given, -1, 1))
+            return given[:, 0].astype(self._dtype) + self._first_action
+        reached = self._middle + self._half * np.nan_to_num(np.clip(given, -1, 1))
+        return np.clip(reached.astype(self._dtype), *self._bounds)  # rounding may lead out
 
     def _tensor(self, array: np.ndarray) -> Tensor:
         return torch.from_numpy(array.astype(np.float32)).to(self.device)
@@ -241,6 +247,27 @@ class GymnasiumWorld:
 
 def _rows(action: Tensor) -> Float32[np.ndarray, "member action"]:
     return action.reshape(len(action), -1).float().cpu().numpy()
+
+
+def _middle_and_half(reach: Box) -> tuple[np.ndarray, np.ndarray]:
+    """The middle of a box, and half its width, in float32 at least."""
+    low, high = (bound.astype(np.result_type(bound, np.float32)) for bound in (reach.low, reach.high))
+    with np.errstate(over="ignore", invalid="ignore"):
+        return (high + low) / 2, (high - low) / 2
+
+
+def _trouble(reach: Space[Any]) -> str:
+    """Why actions from -1 to 1 cannot be scaled to a space, if they cannot."""
+    if not isinstance(reach, Box):
+        return "which is neither discrete nor a box"
+    if reach.dtype.kind != "f":
+        return "which holds whole numbers, and an actor puts out others"
+    if len(reach.shape) != 1 or reach.shape[0] == 0:
+        return "which is no vector"
+    half = _middle_and_half(reach)[1]
+    if not np.isfinite(half).all():
+        return "which is not a space with bounds"
+    return "" if (half > 0).all() else "which leaves nothing to choose where low = high"
 
 
 def _integers(noise: Float32[np.ndarray, "*shape 2"]) -> Int64[np.ndarray, "*shape"]:
