@@ -24,9 +24,9 @@ MAY_IMPORT = {
     "population": {"seeds", "averaging"},
     "rl": {"seeds", "averaging", "population"},
     "supervised": {"averaging", "population"},
-    "vision": {"seeds", "averaging", "population"},
+    "vision": {"seeds", "folders", "averaging", "population"},
     "study": {"seeds"},
-    "exercises": {"averaging", "population", "rl", "supervised", "vision", "study"},
+    "exercises": {"folders", "averaging", "population", "rl", "supervised", "vision", "study"},
 }
 
 

@@ -19,8 +19,8 @@ from types import FunctionType
 from typing import Any, Literal
 
 import numpy as np
-import platformdirs
 
+from companion.folders import user_folder
 from companion.study.pages import say, send
 
 Check = Callable[[Any], None]
@@ -361,13 +361,13 @@ def _brief(value: object) -> str:
 
 
 def _progress_file() -> Path:
-    return platformdirs.user_data_path("slow-copy") / "progress.json"
+    return user_folder("data") / "progress.json"
 
 
 def _passed() -> tuple[dict[str, str], str]:
     """The day each exercise was passed, and what to tell the reader if the file could not be read."""
-    path = _progress_file()
     try:
+        path = _progress_file()
         passed = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(passed, dict) or not all(isinstance(day, str) for day in passed.values()):
             raise ValueError("not a table of names and days")
@@ -390,9 +390,9 @@ def _keep(name: str) -> str:
     passed, note = _passed()
     if name in passed:
         return note
-    path = _progress_file()
-    partial = path.with_name(f".progress.{os.getpid()}.tmp")
     try:
+        path = _progress_file()
+        partial = path.with_name(f".progress.{os.getpid()}.tmp")
         path.parent.mkdir(parents=True, exist_ok=True)
         partial.write_text(json.dumps({**passed, name: date.today().isoformat()}, indent=1), encoding="utf-8")
         os.replace(partial, path)
