@@ -32,6 +32,7 @@ for name in [exercise.name for exercises in core.topics().values() for exercise 
     companion.check(name, wrong)
 companion.check("soft-update", core.find("soft-update").right_answer())
 companion.progress()
+list(study.progress(range(3), label="τ"))
 study.say("α ← τ·θ, 10⁻³ ± ½, é ✓ Φ")
 study.tally()
 """
