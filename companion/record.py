@@ -28,6 +28,7 @@ import companion
 from companion.files import locked, replacing
 from companion.population.settings import nearest
 from companion.study import store
+from companion.study.pages import SPELT
 
 UNFINISHED = 75
 """Exit status when the time was up before all was made: run the same command again (sysexits' EX_TEMPFAIL)."""
@@ -583,4 +584,5 @@ def _together(values: Iterable[Any]) -> Any:
 
 
 if __name__ == "__main__":
+    sys.stdout.reconfigure(errors=SPELT)  # type: ignore[union-attr]  # a path may hold what the console's code page lacks
     sys.exit(main())

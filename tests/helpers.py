@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -34,6 +35,22 @@ def full_disk(room: int = 100_000) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def as_nobody(code: str, **variables: str) -> str:
+    """What a program prints whose user has no name, no entry in the list of users, and so no home folder.
+
+    In a user namespace of its own, which Linux lends to a process that asks; some machines do not.
+    """
+    command = ["unshare", "--user", "--map-user=54321"]
+    if shutil.which("unshare") is None or subprocess.run([*command, "true"], capture_output=True).returncode:
+        pytest.skip("this machine lends no user without a name")
+    kept = {name: value for name, value in child_environment().items() if not name.startswith(("HOME", "XDG_"))}
+    done = subprocess.run(
+        [*command, sys.executable, "-c", code], env=kept | variables, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def torchrun(script: Path, *words: str, processes: int = 2) -> "subprocess.CompletedProcess[str]":

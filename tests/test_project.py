@@ -24,9 +24,9 @@ MAY_IMPORT = {
     "population": {"files", "seeds", "averaging"},
     "rl": {"seeds", "averaging", "population"},
     "supervised": {"averaging", "population"},
-    "vision": {"seeds", "averaging", "population"},
+    "vision": {"seeds", "folders", "averaging", "population"},
     "study": {"files", "seeds"},
-    "exercises": {"files", "averaging", "population", "rl", "supervised", "vision", "study"},
+    "exercises": {"files", "folders", "averaging", "population", "rl", "supervised", "vision", "study"},
 }
 
 

@@ -138,6 +138,8 @@ _WORDS = (
     ("target_update_interval", "period", "DQN in Stable-Baselines3; the paper writes C"),
     ("target_network_frequency", "period", "DQN in CleanRL"),
 )
+# What prints is ASCII: nobody knows on which console, and many a code page lacks these.
+_ASCII = str.maketrans({"−": "-", "α": "alpha", "τ": "tau"})
 
 
 @dataclass(frozen=True)
@@ -182,7 +184,8 @@ class Convention:
         value_width = max(len(value) for _, value, _ in meanings)
         word_width = max(len(word) for word, _ in words)
         lines = [f"{name:<14}  {value:<{value_width}}  {meaning}" for name, value, meaning in meanings]
-        return "\n".join([*lines, "", *(f"{word:<{word_width}}  {libraries}" for word, libraries in words)])
+        table = [*lines, "", *(f"{word:<{word_width}}  {libraries}" for word, libraries in words)]
+        return "\n".join(table).translate(_ASCII)
 
     __repr__ = __str__
 

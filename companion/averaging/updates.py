@@ -157,5 +157,5 @@ def _refuse_standstill(group: Group, tau: float | Tensor) -> None:
     if not arrives:
         raise ValueError(
             f"target {group.names[0]!r} is {group.dtype}, in which steps of tau = {shown} round to nothing before it "
-            f"reaches online; use TargetNetwork(online, tau=…), which averages in fp32"
+            f"reaches online; use TargetNetwork(online, tau=...), which averages in fp32"
         )

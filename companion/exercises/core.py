@@ -19,9 +19,9 @@ from types import FunctionType
 from typing import Any, Literal
 
 import numpy as np
-import platformdirs
 
 from companion.files import locked, replacing
+from companion.folders import user_folder
 from companion.study.pages import say, send
 
 Check = Callable[[Any], None]
@@ -362,13 +362,13 @@ def _brief(value: object) -> str:
 
 
 def _progress_file() -> Path:
-    return platformdirs.user_data_path("slow-copy") / "progress.json"
+    return user_folder("data") / "progress.json"
 
 
 def _passed() -> tuple[dict[str, str], str]:
     """The day each exercise was passed, and what to tell the reader if the file could not be read."""
-    path = _progress_file()
     try:
+        path = _progress_file()
         passed = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(passed, dict) or not all(isinstance(day, str) for day in passed.values()):
             raise ValueError("not a table of names and days")
@@ -391,8 +391,8 @@ def _keep(name: str) -> str:
     passed, note = _passed()
     if name in passed:
         return note
-    path = _progress_file()
     try:
+        path = _progress_file()
         with locked(path, seconds=5), replacing(path) as partial:
             passed, _ = _passed()  # again: another notebook may have kept one meanwhile
             partial.write_text(json.dumps({**passed, name: date.today().isoformat()}, indent=1), encoding="utf-8")

@@ -45,7 +45,9 @@ class MLP(nn.Module):
     ) -> None:
         super().__init__()
         if len(sizes) < 2 or any(size < 1 for size in sizes):
-            raise ValueError(f"sizes is {tuple(sizes)}; give the input width, hidden widths and output width, each ≥ 1")
+            raise ValueError(
+                f"sizes is {tuple(sizes)}; give the input width, hidden widths and output width, each at least 1"
+            )
         if copies < 1:
             raise ValueError(f"copies is {copies}; give at least 1")
         self.activation = activation

@@ -69,7 +69,8 @@ def train(
     Args:
         algorithm: ``"dqn"``, ``"ddpg"``, ``"td3"`` or ``"sac"``.
         environment: ``"CartPole-v1"`` or ``"Pendulum-v1"``, which are tensor programs, or any other of gymnasium's with
-            vectors to observe: one with discrete actions for ``"dqn"``, with continuous ones for the others.
+            vectors to observe: one with discrete actions for ``"dqn"``, with continuous ones for the others. One that a
+            package registers when it is imported is ``"package:Name-v0"``.
         seeds: a count n, which means seeds 0 … n − 1, or the seeds themselves.
         steps: environment steps of each agent. After ``learning_starts`` of them there is one gradient update a step.
         device: where to train; by default the GPU where there is one, else the CPU.

@@ -127,7 +127,7 @@ def _check(da: xr.DataArray, x: str, by: str | None) -> None:
             raise ValueError(f"da has the dimensions {list(da.dims)} and not {dim!r}; name one of them")
     for dim in map(str, da.dims):
         if dim not in wanted:
-            raise ValueError(f"da has the further dimension {dim!r}; pick one value first, as in da.sel({dim}=…)")
+            raise ValueError(f"da has the further dimension {dim!r}; pick one value first, as in da.sel({dim}=...)")
 
 
 def _middle(da: xr.DataArray, diverged: str) -> tuple[xr.DataArray, xr.DataArray]:

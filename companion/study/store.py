@@ -103,7 +103,7 @@ def _seeds(seeds: np.ndarray) -> str:
     if len(values) == 1:
         return f"seed {values[0]}"
     if values == list(range(values[0], values[0] + len(values))):
-        return f"seeds {values[0]}–{values[-1]}"
+        return f"seeds {values[0]} to {values[-1]}"
     return "seeds " + ", ".join(map(str, values))
 
 

@@ -8,6 +8,7 @@ from jaxtyping import Float, Float32, Int64
 from sklearn.datasets import load_digits
 
 from companion.population import Streams
+from companion.population.settings import at_least_one, one_of
 
 __all__ = ["DATASETS", "Split", "split"]
 
@@ -23,7 +24,7 @@ def digits() -> tuple[Float32[np.ndarray, "sample 64"], Int64[np.ndarray, " samp
 
 
 DATASETS: dict[str, Callable[[], tuple[np.ndarray, np.ndarray]]] = {"digits": digits}
-"""Name to loader of (inputs, labels)."""
+"""Name to loader of (inputs, labels): float32 ``(sample, feature)``, and int64 ``(sample,)`` from 0 on."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,37 @@ class Split:
     classes: int
     """How many classes there are."""
 
+    def __post_init__(self) -> None:
+        """Raise a ValueError unless types and shapes are as above, both halves have samples, inputs are finite and
+        labels below ``classes``.
+
+        Raises:
+            TypeError: ``classes`` is no integer.
+        """
+        at_least_one(classes=self.classes)
+        members, _, features = self.inputs.shape if self.inputs.ndim == 3 else (0, 0, 0)
+        for half in ("", "held_out_"):
+            inputs, labels = getattr(self, f"{half}inputs"), getattr(self, f"{half}labels")
+            shape = inputs.shape
+            if inputs.dtype != np.float32 or shape != (members, *shape[1:2], features) or 0 in shape:
+                raise ValueError(
+                    f"{half}inputs is {inputs.dtype} of shape {shape}; give float32 of shape (member, sample, feature) "
+                    "with one or more of each, and in both halves as many members and features"
+                )
+            if labels.dtype != np.int64 or labels.shape != shape[:2]:
+                raise ValueError(
+                    f"{half}labels is {labels.dtype} of shape {labels.shape}; give int64 of shape {shape[:2]}"
+                )
+            _check(f"{half}inputs", inputs, np.isfinite(inputs), "leave such samples out, or fill them in")
+            known = f"with classes={self.classes} labels are 0 to {self.classes - 1}"
+            _check(f"{half}labels", labels, (labels >= 0) & (labels < self.classes), known)
+
+
+def _check(name: str, values: np.ndarray, right: np.ndarray, remedy: str) -> None:
+    if not right.all():
+        place = tuple(np.argwhere(~right)[0].tolist())
+        raise ValueError(f"{name}{list(place)} is {values[place]}; {remedy}")
+
 
 def split(
     name: str, seeds: Sequence[int], *, held_out: float = 0.5, label_noise: Float[np.ndarray, " member"] | float = 0.0
@@ -53,11 +85,24 @@ def split(
         seeds: one integer a member.
         held_out: share of the samples to hold out.
         label_noise: share of the training labels redrawn uniformly, once (one in ``classes`` stays what it was).
+
+    Raises:
+        ValueError: an unknown name, a loader whose arrays are no data set (which, and why), or a half without samples.
     """
-    inputs, labels = DATASETS[name]()
+    inputs, labels = map(np.asarray, one_of(DATASETS, "dataset", name)())
+    if labels.ndim != 1 or labels.dtype.kind not in "iu" or len(inputs) != labels.size:
+        raise ValueError(
+            f"dataset={name!r} has labels of {labels.dtype} and shape {labels.shape} for {len(inputs)} inputs; its "
+            f"loader must return an integer from 0 on for each"
+        )
+    tested = round(held_out * labels.size)
+    if not 0 < tested < labels.size:
+        raise ValueError(
+            f"held_out={held_out} of the {labels.size} samples of {name!r} are {tested}, and a half has none; change it"
+        )
     classes = int(labels.max()) + 1
     order = np.argsort(Streams(seeds, "split").uniform(labels.size), axis=1, kind="stable")
-    test, train = np.split(order, [round(held_out * labels.size)], axis=1)
+    test, train = np.split(order, [tested], axis=1)
     noise = Streams(seeds, "labels")
     redrawn = noise.uniform(train.shape[1]) < np.reshape(np.float32(label_noise), (-1, 1))
     noisy = np.where(redrawn, noise.integers(classes, train.shape[1]), labels[train])

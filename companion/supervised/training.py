@@ -175,8 +175,8 @@ def train(
         is something to be said, as those of :func:`companion.rl.train`.
 
     Raises:
-        ValueError: an unknown data set or setting (the nearest known one is named), a value out of range, or a
-            checkpoint that cannot be written or gone on from; all before any training.
+        ValueError: an unknown data set or setting (the nearest known one is named), a value out of range, a data set
+            whose arrays are none, or a checkpoint that cannot be written or gone on from; all before any training.
         TypeError: a value of the wrong type.
     """
     one_of(DATASETS, "dataset", dataset)
@@ -187,6 +187,8 @@ def train(
     grid = Grid({name: value for name, value in checked.items() if name not in PER_AVERAGE}, seeds)
     averages = Grid({name: checked[name] for name in PER_AVERAGE})
     where = choose_device(device)
+    for held_out in np.atleast_1d(checked["held_out"]).tolist():
+        split(dataset, [0], held_out=held_out)  # to be refused before any training, if it must be
 
     arguments = {
         "dataset": dataset,

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import platformdirs
 import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
+from companion.folders import user_folder
 from companion.population.runs import progress_bar
 from companion.vision.augmentation import Augmentation
 from companion.vision.datasets import Dataset, Pictures
@@ -49,10 +49,10 @@ def cifar10() -> Dataset:
     Raises:
         FileNotFoundError: ``COMPANION_DATA`` is set, and a file is missing there.
         ValueError: a file is not of its official size, or holds a label above 9 or other than ten class names.
-        OSError: the archive cannot be downloaded, or its checksum is wrong; says what to do.
+        OSError: the archive cannot be downloaded or kept, or its checksum is wrong; says what to do.
     """
     if data := os.environ.get("COMPANION_DATA"):
-        folder = Path(data).expanduser()
+        folder = Path(os.path.expanduser(data))  # which leaves ~ as it is where there is no home
         if folder.name != _FOLDER:
             folder /= _FOLDER
         dataset = _dataset(folder, lambda name: _content(folder / name))
@@ -121,7 +121,7 @@ def _encoding(images: UInt8[Tensor, "picture 3 32 32"]) -> str:
 
 
 def _cache() -> Path:
-    return platformdirs.user_cache_path("slow-copy")
+    return user_folder("cache")
 
 
 def _archive() -> Path:
@@ -134,12 +134,16 @@ def _archive() -> Path:
         with progress_bar("CIFAR-10", 1, unit="B") as bar:  # whose total pooch knows better, and sets
             pooch.HTTPDownloader(progressbar=bar, chunk_size=2**16)(url, file, caller)
 
-    path = _cache() / "cifar-10-binary.tar.gz"
+    files = f"set COMPANION_DATA to a folder that holds {_FOLDER}, unpacked from"
+    try:
+        path = _cache() / "cifar-10-binary.tar.gz"
+    except OSError as error:
+        raise OSError(f"CIFAR-10 could not be kept: {error}; or {files} {URL} (md5 {MD5})") from error
     try:
         pooch.retrieve(URL, known_hash=f"md5:{MD5}", fname=path.name, path=path.parent, downloader=download)
     except (OSError, ValueError) as error:
         raise OSError(
             f"CIFAR-10 could not be downloaded: {error}. Connect to the network and call again; or put {URL} "
-            f"(md5 {MD5}) at {path} yourself; or set COMPANION_DATA to a folder that holds {_FOLDER}, unpacked from it"
+            f"(md5 {MD5}) at {path} yourself; or {files} it"
         ) from error
     return path

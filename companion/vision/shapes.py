@@ -79,7 +79,7 @@ def shapes(train: int = 10_000, test: int = 2_000, *, seed: int = 0, device: str
         device: where they are drawn and stay.
 
     Raises:
-        ValueError: ``train`` or ``test`` is below 1, or the seed negative.
+        ValueError: ``train`` or ``test`` is below 2, or the seed negative.
     """
     at_least_one(train=train, test=test)
     where = torch.device(device)

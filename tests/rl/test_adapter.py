@@ -2,6 +2,7 @@
 
 import gc
 import io
+import re
 import subprocess
 import sys
 import weakref
@@ -19,6 +20,7 @@ from companion.population import Streams
 from companion.rl.environments import TensorWorld, make_world
 from companion.rl.environments.adapter import GymnasiumWorld, _quietly
 from companion.rl.loop import Loop
+from tests.helpers import assert_same_run
 from tests.rl.populations import drive
 
 CPU = torch.device("cpu")
@@ -396,6 +398,68 @@ def test_tensor_programs_come_first():
 def test_an_unknown_name_is_refused_with_the_nearest(asked, nearest):
     with pytest.raises(ValueError, match=f"unknown environment '{asked}': did you mean '{nearest}'"):
         make_world(asked, [0], CPU)
+
+
+@pytest.mark.parametrize(
+    ("asked", "answer"),
+    [
+        ("LunarLander-v2", "did you mean 'LunarLander-v3'?"),  # of which gymnasium has dropped the very name
+        ("HalfChetah-v2", "did you mean 'HalfCheetah-v5'?"),
+        ("phys2d/CartPole-v9", "did you mean 'phys2d/CartPole-v1'?"),
+        ("ALE/Pong-v5", "nothing is known as 'ALE/'; one of a package is 'package:ALE/Pong-v5'"),
+        ("Mine-v0", "one of a package is 'package:Mine-v0'"),
+        ("json:Mine-v0", "importing 'json' registered no such name"),
+        ("json:Hoper-v5", "did you mean 'Hopper-v5'?"),
+    ],
+)
+def test_an_unknown_name_is_answered_with_what_it_may_mean(asked, answer):
+    with pytest.raises(ValueError, match=f"unknown environment '{asked}': .*{re.escape(answer)}"):
+        make_world(asked, [0], CPU)
+
+
+@pytest.mark.parametrize(
+    ("name", "answer"),
+    [
+        ("HalfCheetah-v2", r"moved to the gymnasium-robotics project \(https.*\); or take 'HalfCheetah-v5'$"),
+        ("Reacher-v2", "or take 'Reacher-v5'$"),
+        ("GymV21Environment-v0", r"run `pip install \"shimmy\[gym-v21\]\"`"),
+        ("nowhere_at_all:Mine-v0", "module 'nowhere_at_all' cannot be imported .*; install the package that has it"),
+        (":CartPole-v1", r"module '' cannot be imported \(Empty module name\)"),
+    ],
+)
+def test_what_is_not_there_is_answered_with_where_it_is(name, answer):
+    with pytest.raises(ImportError, match=f"environment='{name}'.*{answer}"):
+        make_world(name, [0], CPU)
+
+
+def test_a_known_one_whose_package_is_missing_names_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "Box2D", None)
+    monkeypatch.delitem(sys.modules, "gymnasium.envs.box2d.lunar_lander", raising=False)
+    with pytest.raises(ImportError, match=r"'LunarLander-v3' needs .*: .*pip install \"gymnasium\[box2d\]\""):
+        make_world("LunarLander-v3", [0], CPU)
+    monkeypatch.setitem(sys.modules, "jax", None)
+    monkeypatch.delitem(sys.modules, "gymnasium.envs.tabular.blackjack", raising=False)
+    with pytest.raises(ImportError, match=r"'tabular/Blackjack-v0' needs .*: .*jax"):  # and has no time limit
+        make_world("tabular/Blackjack-v0", [0], CPU)
+
+
+def test_a_module_before_the_name_is_imported_first(tmp_path, monkeypatch):
+    """As gymnasium.make does; then it trains, and goes on from its checkpoint."""
+    (tmp_path / "walkers.py").write_text(
+        "import gymnasium\n"
+        "acrobot = 'gymnasium.envs.classic_control.acrobot:AcrobotEnv'\n"
+        "gymnasium.register('Walkers-v0', acrobot, max_episode_steps=30)\n"
+        "gymnasium.register('of/Walkers-v3', acrobot, max_episode_steps=20)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    world = make_world("walkers:Walkers-v0", [0, 1], CPU)
+    assert (world.time_limit, world.actions, world.observation.shape) == (30, 3, (2, 6))
+    assert make_world("walkers:of/Walkers-v3", [0], CPU).time_limit == 20
+    words = {"steps": 40, "learning_starts": 10, "seeds": 1, "progress": False, "checkpoint": tmp_path / "run.pt"}
+    run = rl.train("dqn", "walkers:Walkers-v0", **words)
+    assert run.attrs["environment"] == "walkers:Walkers-v0"
+    assert np.isfinite(run["return"]).all()
+    assert_same_run(rl.train("dqn", "walkers:Walkers-v0", **words), run)
 
 
 @pytest.mark.parametrize(

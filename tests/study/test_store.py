@@ -108,7 +108,7 @@ def test_a_recording_that_is_not_there_is_refused_with_the_nearest_and_how_to_ma
 
 def test_provenance_is_one_sentence_with_all_the_facts(run):
     assert provenance(run) == (
-        "Made on a CPU (2 threads) on 20 November 2026 with seeds 0–2 in 21 minutes, from commit 0123456789ab, "
+        "Made on a CPU (2 threads) on 20 November 2026 with seeds 0 to 2 in 21 minutes, from commit 0123456789ab, "
         "by torch 2.13.0, numpy 2.4.6."
     )
 
@@ -116,13 +116,13 @@ def test_provenance_is_one_sentence_with_all_the_facts(run):
 @pytest.mark.parametrize(
     ("facts", "sentence"),
     [
-        ({}, "Made on an unknown device with seeds 0–2."),
-        ({"device": "NVIDIA H200", "threads": 8}, "Made on NVIDIA H200 with seeds 0–2."),
-        ({"device": "cpu", "threads": 1}, "Made on a CPU (1 thread) with seeds 0–2."),
-        ({"device": "cpu", "versions": "torch 2"}, "Made on a CPU with seeds 0–2, by torch 2."),
-        ({"wall_seconds": 0.25}, "Made on an unknown device with seeds 0–2 in 0.2 seconds."),
-        ({"wall_seconds": 9000.0}, "Made on an unknown device with seeds 0–2 in 2.5 hours."),
-        ({"commit": None}, "Made on an unknown device with seeds 0–2."),
+        ({}, "Made on an unknown device with seeds 0 to 2."),
+        ({"device": "NVIDIA H200", "threads": 8}, "Made on NVIDIA H200 with seeds 0 to 2."),
+        ({"device": "cpu", "threads": 1}, "Made on a CPU (1 thread) with seeds 0 to 2."),
+        ({"device": "cpu", "versions": "torch 2"}, "Made on a CPU with seeds 0 to 2, by torch 2."),
+        ({"wall_seconds": 0.25}, "Made on an unknown device with seeds 0 to 2 in 0.2 seconds."),
+        ({"wall_seconds": 9000.0}, "Made on an unknown device with seeds 0 to 2 in 2.5 hours."),
+        ({"commit": None}, "Made on an unknown device with seeds 0 to 2."),
     ],
 )
 def test_provenance_leaves_out_what_it_does_not_know(facts, sentence, run):

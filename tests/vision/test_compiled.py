@@ -10,7 +10,7 @@ SCRIPT = """
 import torch
 from companion import vision
 
-data = vision.shapes(train=96, test=1)
+data = vision.shapes(train=96, test=2)
 for algorithm, settings in (("byol", {}), ("moco", {"queue_size": 48})):
     views = vision.Views(data.train.images, data.augmentation, batch_size=32, seed=0, shuffle=algorithm == "moco")
     plain, other = (vision.make_learner(algorithm, **settings) for _ in range(2))

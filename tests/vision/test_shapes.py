@@ -53,7 +53,7 @@ def apart(images: Tensor, others: Tensor) -> bool:
     return not {image.numpy().tobytes() for image in images} & {image.numpy().tobytes() for image in others}
 
 
-@pytest.mark.parametrize("count", [1, 37, 1_000, 2_345])
+@pytest.mark.parametrize("count", [2, 37, 1_000, 2_345])
 def test_a_larger_set_begins_with_the_smaller(data, count):
     smaller = vision.shapes(count, min(count, 1_000))
     assert equal(smaller.train, first(data.train, count))
@@ -96,6 +96,8 @@ def test_the_colours_say_nothing_of_the_shape(data):
     [
         ({"train": 0}, "train=0 must be at least 1"),
         ({"test": -3}, "test=-3 must be at least 1"),
+        ({"train": 1}, "train has 1 pictures; give 2 or more"),
+        ({"test": 1}, "test has 1 pictures; give 2 or more"),
         ({"seed": -1}, "seed"),
     ],
 )

@@ -381,26 +381,68 @@ def test_pictures_may_lie_in_memory_as_they_like():
     assert_same_run(train(dataset=one), train())
 
 
-def test_what_are_no_pictures_is_refused():
+def test_what_are_no_pictures_and_no_data_set_is_refused():
     """In a process of its own: here the checks of shapes at run time would come first."""
     script = """
-import torch
+import numpy as np, torch
 from companion import vision
 right, labels = torch.zeros(2, 3, 8, 8, dtype=torch.uint8), torch.tensor([0, 1])
-last = right.permute(0, 2, 3, 1)
-for images, told in ((right / 255, labels), (last, labels), (right, labels[:1]), (right, labels / 1)):
+two, none = vision.Pictures(right, labels), vision.Pictures(right[:0], labels[:0])
+one, how, names = vision.Pictures(right[:1], labels[:1]), vision.Augmentation(), ("cat", "dog")
+
+def refused(make, *given):
     try:
-        vision.Pictures(images, told)
-    except ValueError as error:
-        print(error)
+        make(*given)
+        print("taken")
+    except (TypeError, ValueError) as error:
+        print(type(error).__name__, error)
+
+for given in (
+    (right / 255, labels), (right.permute(0, 2, 3, 1), labels), (right, labels[:1]), (right, labels / 1),
+    (right.numpy(), labels), (right, [0, 1]), (right[..., :1], labels),
+):
+    refused(vision.Pictures, *given)
+for given in (
+    ("mine", two, vision.Pictures(right, labels + 1), names, how), ("mine", two, two, names[:1], how),
+    ("mine", vision.Pictures(right, labels - 1), two, names, how), ("mine", two, one, names, how),
+    ("mine", two, none, names, how), ("mine", none, two, names, how), ("mine", (right, labels), two, names, how),
+    ("mine", two, two, 2, how), ("mine", two, two, names, "strong"), ("mine", two, two, names, how),
+):
+    refused(vision.Dataset, *given)
+print(vision.Dataset("mine", two, two, names, how).to("meta").train.images.device)
 """
     done = subprocess.run([sys.executable, "-c", script], env=child_environment(), capture_output=True, text=True)
     assert done.stdout.splitlines() == [
-        "images is torch.float32 of shape (2, 3, 8, 8); give bytes, 0 to 255, of shape (picture, 3, height, width)",
-        "images is torch.uint8 of shape (2, 8, 8, 3); give bytes, 0 to 255, of shape (picture, 3, height, width)",
-        "labels is torch.int64 of shape (1,); give int64 of shape (2,)",
-        "labels is torch.float32 of shape (2,); give int64 of shape (2,)",
+        "ValueError images is torch.float32 of shape (2, 3, 8, 8); give bytes, 0 to 255, of shape "
+        "(picture, 3, height, width)",
+        "ValueError images is torch.uint8 of shape (2, 8, 8, 3); give bytes, 0 to 255, of shape "
+        "(picture, 3, height, width)",
+        "ValueError labels is torch.int64 of shape (1,); give int64 of shape (2,)",
+        "ValueError labels is torch.float32 of shape (2,); give int64 of shape (2,)",
+        "TypeError images is of the type ndarray; give torch.as_tensor(images)",
+        "TypeError labels is of the type list; give torch.as_tensor(labels)",
+        "ValueError images is of shape (2, 3, 8, 1); a picture's sides are 2 pixels at least",
+        "ValueError labels[1] of test is 2, and there are 2 classes: number them from 0, and name all in classes",
+        "ValueError labels[1] of train is 1, and there are 1 classes: number them from 0, and name all in classes",
+        "ValueError labels[0] of train is -1, and there are 2 classes: number them from 0, and name all in classes",
+        "ValueError test has 1 pictures; give 2 or more, whose features can be compared",
+        "ValueError test has 0 pictures; give 2 or more, whose features can be compared",
+        "ValueError train has 0 pictures; give 2 or more, whose features can be compared",
+        "TypeError train of a Dataset is of the type tuple; give Pictures",
+        "TypeError classes of a Dataset is of the type int; give tuple",
+        "TypeError augmentation of a Dataset is of the type str; give Augmentation",
+        "taken",
+        "meta",
     ], done.stderr
+
+
+def test_the_smallest_data_set_that_can_be_made_can_be_trained_on():
+    few = vision.shapes(train=2, test=2)
+    tiny = [vision.Pictures(part.images[..., :2, :2], part.labels) for part in (few.train, few.test)]
+    run = train("byol", vision.Dataset("tiny", *tiny, few.classes, few.augmentation), epochs=1, batch_size=2)
+    assert "diverged" not in run.attrs
+    last = run.isel(epoch=-1)
+    assert all(last[name].notnull().all() for name in MEASURED)
 
 
 def test_the_data_set_is_left_as_it_was():

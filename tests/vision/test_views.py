@@ -108,7 +108,7 @@ def test_the_shuffle_tells_which_picture_a_row_shows():
 
 
 def test_views_are_floats_from_0_to_1_of_the_pictures_size():
-    data = vision.shapes(40, 1)
+    data = vision.shapes(40, 2)
     pair = Views(data.train.images, data.augmentation, batch_size=40, seed=0)(1)
     for view in (pair.first, pair.second):
         assert view.dtype == torch.float32

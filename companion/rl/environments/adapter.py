@@ -11,7 +11,9 @@ many cores; and threads wait for Python's lock, although MuJoCo releases it whil
 """
 
 import contextlib
+import importlib
 import importlib.metadata
+import re
 import warnings
 import weakref
 from collections.abc import Iterator, Sequence
@@ -20,6 +22,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 import torch
+from gymnasium.envs.registration import EnvSpec
 from gymnasium.spaces import Box, Discrete, Space
 from gymnasium.vector import AutoresetMode, VectorEnv
 from jaxtyping import Bool, Float, Float32, Int64
@@ -49,7 +52,7 @@ class GymnasiumWorld:
     is deterministic but for its seed. One that is not is found out when the checkpoint is loaded.
 
     Args:
-        name: as in ``gymnasium.registry``.
+        name: as in ``gymnasium.registry``, or ``"module:Name-v0"`` for one that the module registers.
         seeds: one integer a member.
         device: where observations and rewards go; the environments themselves are on the CPU.
         autoreset_mode: what becomes of an environment whose episode is over.
@@ -288,33 +291,67 @@ def _close(environments: dict[str, VectorEnv]) -> None:
         each.close()
 
 
+def _registered(name: str) -> EnvSpec:
+    """What gymnasium knows by this name; a module that stands before it, ``"module:Name-v0"``, is imported first."""
+    module, colon, own = str(name).rpartition(":")
+    if colon:
+        try:
+            importlib.import_module(module)
+        except (ImportError, ValueError) as error:
+            raise ImportError(
+                f"environment={name!r}: its module {module!r} cannot be imported ({error}); install the package that "
+                "has it, or put its folder on sys.path"
+            ) from error
+    known = gymnasium.registry
+    if own in known:
+        return known[own]
+    space = own.rpartition("/")[0]
+    if space in {spec.namespace or "" for spec in known.values()}:
+        near = _newest(own) or _newest(nearest(own, known))
+        hint = f"did you mean {near!r}? Known: {', '.join(environments.KNOWN)}, and all in gymnasium.registry"
+    else:
+        hint = f"nothing is known as {space + '/'!r}"
+    other = f"importing {module!r} registered no such name" if colon else f"one of a package is {'package:' + own!r}"
+    raise ValueError(f"unknown environment {name!r}: {hint}; {other}")
+
+
+def _newest(name: str) -> str | None:
+    """The newest version of this environment."""
+    every = [spec for spec in gymnasium.registry.values() if _unversioned(spec.id) == _unversioned(name)]
+    return max(every, key=lambda spec: spec.version or 0).id if every else None
+
+
+def _unversioned(name: str) -> str:
+    return re.sub(r"-v\d+$", "", name)
+
+
 def _time_limit(name: str) -> int:
     """Steps after which an episode is cut, as registered."""
-    known = gymnasium.registry
-    if name not in known:
-        near = nearest(name, {*known, *environments.KNOWN})
-        raise ValueError(
-            f"unknown environment {name!r}: did you mean {near!r}? Known environments: "
-            f"{', '.join(environments.KNOWN)}, and all in gymnasium.registry."
-        )
-    limit = known[name].max_episode_steps
-    if limit is None:
+    spec = _registered(name)
+    if spec.max_episode_steps is None:
+        newest = _newest(spec.id)
+        # Gymnasium keeps the names of what it has removed, without a limit, to say so to those who make one.
+        with _explained(name, f"; or take {newest!r}" if newest != spec.id else ""):
+            gymnasium.make(spec, disable_env_checker=True).close()
         raise ValueError(f"environment={name!r} has no time limit; register it with max_episode_steps")
-    return limit
+    return spec.max_episode_steps
 
 
 def _is_mujoco(name: str) -> bool:
-    return "mujoco" in str(gymnasium.registry[name].entry_point)
+    return "mujoco" in str(_registered(name).entry_point)
 
 
 @contextlib.contextmanager
-def _explained(name: str) -> Iterator[None]:
-    """Say how to install what an environment lacks."""
+def _explained(name: str, instead: str = "") -> Iterator[None]:
+    """Say how to install what an environment lacks, or what there is instead."""
     try:
         yield
     except (ImportError, gymnasium.error.DependencyNotInstalled) as error:
-        remedy = 'pip install "slow-copy[mujoco]"' if _is_mujoco(name) else str(error)
-        raise ImportError(f"environment={name!r} needs a package that is not installed: {remedy}") from error
+        mujoco = getattr(error, "name", None) == "mujoco"
+        remedy = 'pip install "slow-copy[mujoco]"' if mujoco else str(error).rstrip(".") + instead
+        raise ImportError(
+            f"environment={name!r} needs a package, or a version of one, that is not installed: {remedy}"
+        ) from error
 
 
 @contextlib.contextmanager
