@@ -103,7 +103,8 @@ def _reached(name: str, value: Any) -> Iterator[tuple[str, Any]]:
             waiting += [(name, each) for each in (value.func, *value.args, *value.keywords.values())]
         elif isinstance(value, _CONTAINERS):
             waiting += [(name, each) for each in (value.values() if isinstance(value, dict) else value)]
-        elif not isinstance(value, Tensor | nn.Module):
+        elif not isinstance(value, Tensor | nn.Module) and not type(value).__module__.startswith("torch.ao."):
+            # The recipe of a quantisation refers to the module that it was for, and asks it for its device only.
             waiting += getattr(value, "__dict__", {}).items()
 
 

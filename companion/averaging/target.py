@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.compiler import is_dynamo_compiling
 
 from companion.averaging.conventions import Number
 from companion.averaging.copies import deep_copy, freeze
@@ -36,7 +37,9 @@ class TargetNetwork(nn.Module):
     saving, loading and m updates give bit for bit what k + m updates give. ``tau``, ``every``, ``buffers`` and ``mode``
     are settings, not state: build the target network with them again before loading.
 
-    The clock is a Python number. Inside a captured CUDA graph it would not tick: capture `soft_update` there.
+    The clock is a Python number. Inside a captured CUDA graph it would not tick: capture `soft_update` there. A
+    compiler traces `update` whole; one with a period or a schedule depends on the count and should reach the compiled
+    function as an argument or in an object, since a compiler takes the numbers in a global variable for constants.
 
     Args:
         online: The network to follow.
@@ -71,7 +74,8 @@ class TargetNetwork(nn.Module):
     every: int
     buffer_rule: Buffers
     mode: Mode
-    _clock: list[int]
+    _counted: int
+    _traced: Tensor | None
 
     def __init__(
         self,
@@ -92,8 +96,7 @@ class TargetNetwork(nn.Module):
         check_rule(buffers)
         if mode not in get_args(Mode):
             raise ValueError(f'mode = {mode!r} is not known; use "eval" or "train"')
-        self.every, self.buffer_rule, self.mode = int(every), buffers, mode
-        self._clock = [0]  # in a list, where a compiler takes it for a number that changes
+        self.every, self.buffer_rule, self.mode, self.count = int(every), buffers, mode, 0
         weight = tau if callable(tau) else checked_tau(tau)
         if isinstance(weight, Tensor):
             self.register_buffer("tau", weight.detach().clone(), persistent=False)
@@ -117,11 +120,11 @@ class TargetNetwork(nn.Module):
     @property
     def count(self) -> int:
         """How many times `update` was called."""
-        return self._clock[0]
+        return self._counted if self._traced is None else self._counted + int(self._traced)
 
     @count.setter
     def count(self, count: int) -> None:
-        self._clock[0] = count
+        self._counted, self._traced = count, None
 
     def update(self, online: nn.Module) -> None:
         """Count one update, and at every ``every``-th move the copy towards ``online`` by ``tau``.
@@ -133,15 +136,28 @@ class TargetNetwork(nn.Module):
             ValueError: ``online`` does not match the copy, or a schedule returned a weight that `soft_update` refuses.
         """
         _check_module(online)
-        count = self.count + 1
-        if count % self.every == 0:
+        count = self._next()
+        if count is None or count % self.every == 0:
             tau = self.tau(count) if callable(self.tau) else self.tau
             if self.average is None:
                 soft_update(online, self.module, tau, buffers=self.buffer_rule)
             else:
                 soft_update(online, self.average, tau, buffers=self.buffer_rule)
                 soft_update(self.average, self.module, 1.0, buffers=self.buffer_rule)
-        self.count = count
+        if count is None:
+            self._traced = torch.tensor(1) if self._traced is None else self._traced + 1
+        else:
+            self.count = count
+
+    def _next(self) -> Any:
+        """The number of the next update, or None where a compiler traces one that does not depend on it."""
+        if not is_dynamo_compiling():
+            return self.count + 1
+        # To a compiler a module's numbers are constants: it would compile a program for each count, and give up at 8.
+        if self.every == 1 and not callable(self.tau):
+            return None
+        with torch._dynamo.patch_dynamo_config(allow_unspec_int_on_nn_module=True):
+            return self.count + 1
 
     def reset(self, online: nn.Module) -> None:
         """Copy the online network, parameters and buffers, and leave the clock as it is (a periodic EMA reset).
