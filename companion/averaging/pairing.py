@@ -6,6 +6,7 @@ again. It is used only while every tensor is still the one that was checked, in 
 
 from __future__ import annotations
 
+import sys
 import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal, NamedTuple, get_args
@@ -15,10 +16,17 @@ from torch import Tensor, nn
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
+from companion.averaging.copies import Frozen
+
 Buffers = Literal["copy", "average", "keep"]
+Rule = Buffers | Literal["fit"]  # the last: copy what both networks have in the same shape, statistics too
 Network = nn.Module | Iterable[Tensor]
 
-PLAIN = (Tensor, nn.Parameter)  # a subclass (a fake tensor, a distributed one) may have no values and no address
+PLAIN = (
+    Tensor,
+    nn.Parameter,
+    Frozen,
+)  # a subclass (a fake tensor, a distributed one) may have no values and no address
 _WRAPPED = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")  # torch.compile, FSDP, checkpointing
 
 
@@ -29,6 +37,7 @@ class Pair(NamedTuple):
     online: Tensor
     target: Tensor
     average: bool
+    kind: str = "tensors"
 
 
 class Group:
@@ -74,14 +83,14 @@ class Pairing:
 Matched = tuple[Pairing, list[Tensor], list[Tensor]]
 
 
-def paired(online: Network, target: Network, buffers: Buffers, *, keep: bool) -> Matched:
+def paired(online: Network, target: Network, buffers: Rule, *, keep: bool) -> Matched:
     """The pairing of two networks, and the tensors it speaks of: (pairing, online's tensors, target's tensors).
 
     With ``keep``, one that was kept is used where it still holds, and a new one is kept.
 
     Raises:
         TypeError: The networks are of the wrong kind, or of two kinds.
-        ValueError: ``buffers`` is an unknown word, or the networks do not match, or share storage.
+        ValueError: The networks do not match, or share storage.
     """
     if isinstance(online, nn.Module) and isinstance(target, nn.Module):
         return _paired_modules(online, target, buffers, keep)
@@ -93,7 +102,7 @@ def paired(online: Network, target: Network, buffers: Buffers, *, keep: bool) ->
     return _paired_sequences(_tensors(online, "online"), _tensors(target, "target"), buffers, keep)
 
 
-def _paired_modules(online: nn.Module, target: nn.Module, buffers: Buffers, keep: bool) -> Matched:
+def _paired_modules(online: nn.Module, target: nn.Module, buffers: Rule, keep: bool) -> Matched:
     key = (id(online), id(target), buffers)
     kept = kept_modules.get(key) if keep else None
     if kept is not None and kept.holds():
@@ -105,12 +114,12 @@ def _paired_modules(online: nn.Module, target: nn.Module, buffers: Buffers, keep
     return matched
 
 
-def _paired_sequences(online: list[Tensor], target: list[Tensor], buffers: Buffers, keep: bool) -> Matched:
+def _paired_sequences(online: list[Tensor], target: list[Tensor], buffers: Rule, keep: bool) -> Matched:
     key = (*map(id, online), buffers, *map(id, target))
     kept = kept_sequences.get(key) if keep else None
     if kept is not None and kept.unmoved(online + target):
         return kept.pairing, online, target
-    matched = _match(_sequence_pairs(online, target, buffers))
+    matched = _match(_sequence_pairs(online, target))
     if keep and _have_addresses(matched):
         _keep(kept_sequences, key, _Kept(matched), {*online, *target})
     return matched
@@ -124,26 +133,36 @@ def _match(pairs: list[Pair]) -> Matched:
 # Matching
 
 
-def _module_pairs(online: nn.Module, target: nn.Module, buffers: Buffers) -> list[Pair]:
+def _module_pairs(online: nn.Module, target: nn.Module, buffers: Rule) -> list[Pair]:
     from companion.averaging.target import TargetNetwork
 
-    _check_word(buffers)
     if isinstance(target, TargetNetwork):
         raise TypeError("target is a TargetNetwork, which counts its updates: call target.update(online)")
+    _refuse_sharded(online, "online")
+    _refuse_sharded(target, "target")
     pairs = []
-    for kind in ("parameters",) if buffers == "keep" else ("parameters", "buffers"):
+    for kind in ("parameters", "buffers"):
         ours, theirs = _named(online, kind), _named(target, kind)
         if ours.keys() != theirs.keys():
             ours, theirs = _unprefixed(ours), _unprefixed(theirs)
+        if kind == "buffers" and buffers in ("keep", "fit"):
+            names = [name for name in theirs if name in ours and not (buffers == "keep" and is_statistic(name))]
+            names = [name for name in names if _same_shape(ours[name], theirs[name])]  # others are made in forward
+            ours, theirs = {name: ours[name] for name in names}, {name: theirs[name] for name in names}
         if ours.keys() != theirs.keys():
             raise ValueError(_different_names(kind, set(ours), set(theirs)))
-        averaged = kind == "parameters" or buffers == "average"
-        pairs += [Pair(name, ours[name], tensor, averaged and _averageable(tensor)) for name, tensor in theirs.items()]
+        for name, tensor in theirs.items():
+            averaged = kind == "parameters" or (buffers == "average" and is_statistic(name))
+            pairs.append(Pair(name, ours[name], tensor, averaged and _averageable(tensor), kind))
     return pairs
 
 
-def _sequence_pairs(online: list[Tensor], target: list[Tensor], buffers: Buffers) -> list[Pair]:
-    _check_word(buffers)
+def is_statistic(name: str) -> bool:
+    """Whether a buffer of this name is a running statistic, named as BatchNorm names its own."""
+    return name.rpartition(".")[2].startswith(("running_", "num_batches_tracked"))
+
+
+def _sequence_pairs(online: list[Tensor], target: list[Tensor]) -> list[Pair]:
     for name, tensors in (("online", online), ("target", target)):
         for index, tensor in enumerate(tensors):
             if not isinstance(tensor, Tensor):
@@ -160,7 +179,8 @@ def _sequence_pairs(online: list[Tensor], target: list[Tensor], buffers: Buffers
     ]
 
 
-def _check_word(buffers: Buffers) -> None:
+def check_rule(buffers: Buffers) -> None:
+    """Refuse a rule for buffers that is not known."""
     if buffers not in get_args(Buffers):
         raise ValueError(f'buffers = {buffers!r} is not known; use "copy", "average" or "keep"')
 
@@ -173,6 +193,14 @@ def _tensors(network: Iterable[Tensor], name: str) -> list[Tensor]:
     if isinstance(network, dict | str) or not isinstance(network, Iterable):
         raise TypeError(f"{name} is a {type(network).__name__}; pass a module, or a list of tensors")
     return list(network)
+
+
+def _same_shape(online: Tensor, target: Tensor) -> bool:
+    return _is_lazy(online) or _is_lazy(target) or online.shape == target.shape
+
+
+def _is_lazy(tensor: Tensor) -> bool:
+    return isinstance(tensor, UninitializedParameter | UninitializedBuffer)
 
 
 def _averageable(tensor: Tensor) -> bool:
@@ -224,7 +252,13 @@ def _different_names(kind: str, online: set[str], target: set[str]) -> str:
         parts.append(f"target has no {some(online - target)}")
     if target - online:
         parts.append(f"online has no {some(target - online)}")
-    return f"the {kind} of online and target differ: {'; '.join(parts)}. Build target from the same class as online"
+    remedy = _MADE_IN_FORWARD if kind == "buffers" else "build target from the same class as online"
+    return f"the {kind} of online and target differ: {'; '.join(parts)}; {remedy}"
+
+
+_MADE_IN_FORWARD = (
+    'if forward makes or grows them, buffers="keep" leaves each network its own; else build target as online was built'
+)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -232,16 +266,18 @@ def _different_names(kind: str, online: set[str], target: set[str]) -> str:
 
 
 def _check(pair: Pair) -> None:
-    name, online, target, _ = pair
+    name, online, target, _, kind = pair
     for role, tensor in (("online", online), ("target", target)):
-        if isinstance(tensor, UninitializedParameter | UninitializedBuffer):
+        if _is_lazy(tensor):
             raise ValueError(f"{role} {name!r} has no shape yet; run a batch through the lazy module first")
+        if hasattr(tensor, "to_local"):
+            raise TypeError(_distributed(role, f"{role} {name!r} is a {type(tensor).__name__}"))
         if tensor.layout != torch.strided:
             raise TypeError(f"{role} {name!r} is {tensor.layout}; only dense tensors can be averaged")
     if online.shape != target.shape:
         raise ValueError(
-            f"{name!r} has shape {tuple(online.shape)} in online and {tuple(target.shape)} in target; build target "
-            f"with the same sizes"
+            f"{name!r} has shape {tuple(online.shape)} in online and {tuple(target.shape)} in target; "
+            + (_MADE_IN_FORWARD if kind == "buffers" else "build target with the same sizes")
         )
     if online.device != target.device:
         raise ValueError(
@@ -253,6 +289,32 @@ def _check(pair: Pair) -> None:
         raise ValueError(
             f"target {name!r} is an expanded view, which cannot be written to; give target a copy of it: .contiguous()"
         )
+
+
+def sharded(network: nn.Module) -> Iterator[nn.Module]:
+    """The parts of a network that FSDP splits over processes, in either of its versions."""
+    fsdp = sys.modules.get("torch.distributed.fsdp")  # not imported for the sake of a question
+    kinds = (fsdp.FullyShardedDataParallel, fsdp.FSDPModule) if fsdp is not None else ()
+    return (part for part in network.modules() if isinstance(part, kinds))
+
+
+def _refuse_sharded(network: nn.Module, role: str) -> None:
+    for part in sharded(network):
+        state = getattr(part, "training_state", None)
+        if state is not None and state.name != "SUMMON_FULL_PARAMS":  # the first version
+            raise TypeError(
+                f"{role} is sharded by FullyShardedDataParallel; update target within "
+                f"FullyShardedDataParallel.summon_full_params({role})"
+            )
+        if state is None and role == "target":  # the second throws away what is written to whole tensors
+            raise TypeError(_distributed(role, f"{role} is sharded by fully_shard"))
+
+
+def _distributed(role: str, what: str) -> str:
+    return (
+        f"{what}, of which each process holds a part; after {role}.reshard(), where it has that, pass the parts of "
+        f"both networks as lists: [p.to_local() for p in {role}.parameters()]"
+    )
 
 
 class _Span(NamedTuple):
@@ -283,7 +345,7 @@ def _written_once(pairs: Sequence[Pair]) -> list[int]:
     """The pairs to update, a tied target once, after making sure that no write lands on another tensor."""
     first: dict[object, int] = {}
     spans: dict[torch.device, list[_Span]] = {}
-    for index, (name, online, target, _) in enumerate(pairs):
+    for index, (name, online, target, *_) in enumerate(pairs):
         if target is online:
             raise ValueError(_shared(name, name))
         earlier = first.setdefault(_place(target), index)

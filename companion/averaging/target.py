@@ -10,11 +10,13 @@ from typing import Any, Literal, get_args
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.compiler import is_dynamo_compiling
 
 from companion.averaging.conventions import Number
-from companion.averaging.pairing import Buffers, low_precision, unwrapped
+from companion.averaging.copies import deep_copy, freeze
+from companion.averaging.pairing import Buffers, check_rule, is_statistic, low_precision, sharded, unwrapped
 from companion.averaging.schedules import Schedule
-from companion.averaging.updates import checked_tau, hard_update, soft_update
+from companion.averaging.updates import checked_tau, fit_update, hard_update, soft_update
 
 Mode = Literal["eval", "train"]
 
@@ -22,8 +24,10 @@ Mode = Literal["eval", "train"]
 class TargetNetwork(nn.Module):
     """A frozen copy of a network that follows it slowly: call `update` after each step of the optimizer.
 
-    The copy starts out equal to the online network, takes no gradients and stays in eval mode (or the ``mode`` asked
-    for), whatever the mode of a module that holds it. Calling the target network runs the copy, which is ``module``.
+    The copy starts out equal to the online network, takes no gradients and runs in eval mode (or the ``mode`` asked
+    for), whatever a module that holds it is told: ``requires_grad_(True)``, also on the copy or one of its parameters,
+    has no effect. Calling the target network runs the copy, which is ``module``. To train a slow copy further, take
+    ``copy.deepcopy(target.module).requires_grad_(True)``.
 
     In bf16 and fp16 the small steps of an average are lost to rounding. For a network with such tensors there is
     besides the copy an ``average``, the same module in fp32: the average is taken there, and the copy is it, rounded.
@@ -33,7 +37,9 @@ class TargetNetwork(nn.Module):
     saving, loading and m updates give bit for bit what k + m updates give. ``tau``, ``every``, ``buffers`` and ``mode``
     are settings, not state: build the target network with them again before loading.
 
-    The clock is a Python number. Inside a captured CUDA graph it would not tick: capture `soft_update` there.
+    The clock is a Python number. Inside a captured CUDA graph it would not tick: capture `soft_update` there. A
+    compiler traces `update` whole; one with a period or a schedule depends on the count and should reach the compiled
+    function as an argument or in an object, since a compiler takes the numbers in a global variable for constants.
 
     Args:
         online: The network to follow.
@@ -41,11 +47,12 @@ class TargetNetwork(nn.Module):
             that takes the number k = 1, 2, … of the update and returns one of the two.
         every: The target moves at updates ``every``, ``2·every``, …, counted in calls of `update`. ``tau`` is the
             weight of one such move: ``1 − (1 − tau)**every`` looks back as far as ``tau`` at every update does.
-        buffers: What becomes of floating-point buffers: ``"copy"``, ``"average"`` or ``"keep"``, as in `soft_update`.
+        buffers: What becomes of running statistics: ``"copy"``, ``"average"`` or ``"keep"``, as in `soft_update`.
+            Buffers that ``forward`` makes or grows need ``"keep"``.
         mode: ``"eval"``, or ``"train"`` for a copy whose BatchNorm takes the statistics of each batch, and keeps
             running ones of its own where ``buffers="keep"``: the momentum encoders of MoCo and BYOL.
-        factory: Builds the copy, as in ``factory=lambda: Critic(17, 6)``, for a network that cannot be deep-copied. It
-            is then set to the online network's values.
+        factory: Builds the copy, as in ``factory=lambda: Critic(17, 6)``, for a network that cannot be deep-copied, or
+            whose hooks refer to itself or to what watches it. It is then set to the online network's values.
 
     Attributes:
         module: The copy.
@@ -53,7 +60,8 @@ class TargetNetwork(nn.Module):
         count: How many times `update` was called.
 
     Raises:
-        TypeError: An argument is of the wrong kind, or ``online`` cannot be deep-copied and there is no ``factory``.
+        TypeError: An argument is of the wrong kind, or ``online`` is sharded (FSDP), or it cannot be deep-copied into a
+            network that stands by itself and there is no ``factory``.
         ValueError: An argument is out of range, or what ``factory`` builds does not match ``online``.
 
     Source: Mnih et al., "Human-level control through deep reinforcement learning", Nature 518 (2015), Algorithm 1, for
@@ -66,7 +74,8 @@ class TargetNetwork(nn.Module):
     every: int
     buffer_rule: Buffers
     mode: Mode
-    count: int
+    _counted: int
+    _traced: Tensor | None
 
     def __init__(
         self,
@@ -84,8 +93,7 @@ class TargetNetwork(nn.Module):
             raise TypeError(f"every = {every!r} is a {type(every).__name__}; pass a whole number of updates")
         if every < 1:
             raise ValueError(f"every = {every} is not a period; pass 1 update or more")
-        if buffers not in get_args(Buffers):
-            raise ValueError(f'buffers = {buffers!r} is not known; use "copy", "average" or "keep"')
+        check_rule(buffers)
         if mode not in get_args(Mode):
             raise ValueError(f'mode = {mode!r} is not known; use "eval" or "train"')
         self.every, self.buffer_rule, self.mode, self.count = int(every), buffers, mode, 0
@@ -94,15 +102,29 @@ class TargetNetwork(nn.Module):
             self.register_buffer("tau", weight.detach().clone(), persistent=False)
         else:
             self.tau = weight
-        self.module = _built_by(factory) if factory is not None else _deep_copy(online)
+        if factory is None and any(sharded(online)):
+            raise TypeError("online is sharded by FSDP; pass factory=, a function that builds the network unsharded")
+        self.module = _built_by(factory) if factory is not None else deep_copy(unwrapped(online))
         self.module.zero_grad()  # a deep copy takes gradients along
-        hard_update(online, self.module)
         self.average = None
-        averaged = [*self.module.parameters(), *(self.module.buffers() if buffers == "average" else ())]
+        self.reset(online)
+        averaged = list(self.module.parameters())
+        if buffers == "average":
+            averaged += [tensor for name, tensor in self.module.named_buffers() if is_statistic(name)]
         if any(low_precision(tensor.dtype) for tensor in averaged):
             self.average = copy.deepcopy(self.module)._apply(lambda tensor: _at_least_fp32(tensor, tensor))
         self.requires_grad_(False)
         self.train()
+        self.register_load_state_dict_post_hook(_refreeze)  # loading with assign=True puts other parameters in
+
+    @property
+    def count(self) -> int:
+        """How many times `update` was called."""
+        return self._counted if self._traced is None else self._counted + int(self._traced)
+
+    @count.setter
+    def count(self, count: int) -> None:
+        self._counted, self._traced = count, None
 
     def update(self, online: nn.Module) -> None:
         """Count one update, and at every ``every``-th move the copy towards ``online`` by ``tau``.
@@ -114,30 +136,50 @@ class TargetNetwork(nn.Module):
             ValueError: ``online`` does not match the copy, or a schedule returned a weight that `soft_update` refuses.
         """
         _check_module(online)
-        count = self.count + 1
-        if count % self.every == 0:
+        count = self._next()
+        if count is None or count % self.every == 0:
             tau = self.tau(count) if callable(self.tau) else self.tau
             if self.average is None:
                 soft_update(online, self.module, tau, buffers=self.buffer_rule)
             else:
                 soft_update(online, self.average, tau, buffers=self.buffer_rule)
                 soft_update(self.average, self.module, 1.0, buffers=self.buffer_rule)
-        self.count = count
+        if count is None:
+            self._traced = torch.tensor(1) if self._traced is None else self._traced + 1
+        else:
+            self.count = count
+
+    def _next(self) -> Any:
+        """The number of the next update, or None where a compiler traces one that does not depend on it."""
+        if not is_dynamo_compiling():
+            return self.count + 1
+        # To a compiler a module's numbers are constants: it would compile a program for each count, and give up at 8.
+        if self.every == 1 and not callable(self.tau):
+            return None
+        with torch._dynamo.patch_dynamo_config(allow_unspec_int_on_nn_module=True):
+            return self.count + 1
 
     def reset(self, online: nn.Module) -> None:
         """Copy the online network, parameters and buffers, and leave the clock as it is (a periodic EMA reset).
+
+        With ``buffers="keep"``, buffers that only one of the two has, or in another shape, are left alone.
 
         Raises:
             TypeError: ``online`` is not a module.
             ValueError: ``online`` does not match the copy.
         """
         _check_module(online)
-        hard_update(online, self.module)
+        copy_all = fit_update if self.buffer_rule == "keep" else hard_update
+        copy_all(online, self.module)
         if self.average is not None:
-            hard_update(online, self.average)
+            copy_all(online, self.average)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """What the copy returns."""
+        training = self.mode == "train"
+        for module in self.module.modules():  # somebody may have gone through all modules, one by one
+            if module.training != training:
+                module.training = training
         return self.module(*args, **kwargs)
 
     def train(self, mode: bool = True) -> TargetNetwork:
@@ -146,15 +188,20 @@ class TargetNetwork(nn.Module):
 
     def requires_grad_(self, requires_grad: bool = True) -> TargetNetwork:
         """Stay frozen."""
-        return super().requires_grad_(False)
+        freeze(self)
+        return self
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        freeze(self)
 
     def extra_repr(self) -> str:
         shown = {float: str(self.tau), Tensor: "a tensor"}.get(type(self.tau), "a schedule")
         return f"tau={shown}, every={self.every}, buffers={self.buffer_rule!r}, count={self.count}"
 
-    def get_extra_state(self) -> dict[str, int]:
-        """The position of the clock, for ``state_dict``."""
-        return {"count": self.count}
+    def get_extra_state(self) -> Tensor:
+        """The position of the clock, for ``state_dict``: a tensor, which every format can store."""
+        return torch.tensor(self.count)
 
     def set_extra_state(self, state: object) -> None:
         """Set the clock, for ``load_state_dict``."""
@@ -183,15 +230,22 @@ class TargetNetwork(nn.Module):
             )
         return super().load_state_dict(state_dict, strict, assign)
 
-    def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *args: Any) -> None:
+    def _load_from_state_dict(
+        self, state_dict: Mapping[str, Any], prefix: str, local_metadata: Mapping[str, Any], *args: Any
+    ) -> None:
         for name, own in self.state_dict().items():
             value = state_dict.get(prefix + name, own)
             if name == "_extra_state":
                 _count_in(value)
+            elif isinstance(value, nn.Parameter) and local_metadata.get("assign_to_params_buffers"):
+                raise ValueError(
+                    f"state_dict[{prefix + name!r}] is a parameter of another network, which assign=True would share "
+                    f"and freeze; load a state_dict() without keep_vars"
+                )
             elif not isinstance(value, Tensor) or value.shape != own.shape:
                 found = tuple(value.shape) if isinstance(value, Tensor) else f"a {type(value).__name__}"
                 raise ValueError(f"state_dict[{prefix + name!r}] is {found}, expected a tensor of {tuple(own.shape)}")
-        super()._load_from_state_dict(state_dict, prefix, *args)
+        super()._load_from_state_dict(state_dict, prefix, local_metadata, *args)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> TargetNetwork:
         # What .to(), .half() and .cuda() call. The copy is cast and moved, what the average is made of only moved.
@@ -206,6 +260,7 @@ class TargetNetwork(nn.Module):
             self.average._apply(keep_precision, recurse)
         if isinstance(self.tau, Tensor):
             self.tau = keep_precision(self.tau)
+        freeze(self)
         return self
 
 
@@ -214,14 +269,8 @@ def _check_module(online: object) -> None:
         raise TypeError(f"online is a {type(online).__name__}; pass the network, an nn.Module")
 
 
-def _deep_copy(online: nn.Module) -> nn.Module:
-    try:
-        return copy.deepcopy(unwrapped(online))
-    except Exception as error:
-        raise TypeError(
-            f"online, a {type(online).__name__}, cannot be deep-copied ({error}); pass factory=, a function that "
-            f"builds the network anew"
-        ) from error
+def _refreeze(target: TargetNetwork, _: object) -> None:
+    freeze(target)
 
 
 def _built_by(factory: Callable[[], nn.Module]) -> nn.Module:
@@ -241,7 +290,9 @@ def _at_least_fp32(tensor: Tensor, origin: Tensor) -> Tensor:
 
 
 def _count_in(state: object) -> int:
-    count = state.get("count") if isinstance(state, Mapping) else None
+    count = state.get("count") if isinstance(state, Mapping) else None  # what version 0.3 saved
+    if isinstance(state, Tensor) and state.dtype == torch.int64 and state.numel() == 1:
+        count = state.item()
     if isinstance(count, bool) or not isinstance(count, int) or count < 0:
-        raise ValueError(f'state_dict["_extra_state"] is {state!r}; expected {{"count": updates so far}}')
+        raise ValueError(f'state_dict["_extra_state"] is {state!r}; expected a tensor, the number of updates so far')
     return count

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, _foreach_lerp_
+from torch import Tensor, _foreach_lerp_, nn
 from torch._C import _InferenceMode
 from torch.compiler import is_dynamo_compiling
 
 from companion.averaging.conventions import Number, unit_interval
-from companion.averaging.pairing import PLAIN, Buffers, Group, Network, kept_modules, paired
+from companion.averaging.pairing import PLAIN, Buffers, Group, Network, Rule, check_rule, kept_modules, paired
 
 
 def soft_update(
@@ -35,12 +35,14 @@ def soft_update(
             ``(member,)`` for networks whose averaged tensors all lead with a member axis. A number of 1 copies and a
             number of 0 leaves the average untouched, also beside values that are not finite. A tensor that lives on
             another device than the CPU is used unread: that its values lie in [0, 1] is up to the caller.
-        buffers: What becomes of a module's floating-point buffers, such as the statistics of BatchNorm: ``"copy"``
-            takes the online network's, ``"average"`` treats them like parameters, ``"keep"`` leaves the target's own
-            buffers alone, integer ones included.
+        buffers: What becomes of a module's running statistics, those of BatchNorm and whatever else is named
+            ``running_…``: ``"copy"`` takes the online network's, ``"average"`` treats them like parameters, ``"keep"``
+            leaves the target its own. Other buffers (positions, masks, codebooks, the vectors of spectral
+            normalisation) go with the weights, and an average of them means nothing: they are copied. With ``"keep"``,
+            one that only one of the networks has, or in another shape, is left alone: it is made in ``forward``.
 
     Raises:
-        TypeError: An argument is of the wrong kind.
+        TypeError: An argument is of the wrong kind, or a network is sharded (FSDP, distributed tensors).
         ValueError: ``tau`` lies outside [0, 1] or is NaN, or has another number of members than the networks;
             ``buffers`` is an unknown word; names, shapes, lengths, devices or dtypes do not match; the target shares
             storage with the online network; or the target is of bf16 or fp16 and ``tau`` lies strictly between 0 and
@@ -54,6 +56,7 @@ def soft_update(
             with _InferenceMode(True):
                 _foreach_lerp_(known.target, known.online, tau)
             return
+    check_rule(buffers)
     _move(online, target, checked_tau(tau), buffers)
 
 
@@ -68,7 +71,7 @@ def hard_update(online: Network, target: Network) -> None:
         target: The copy: a module with the same names, or as many tensors, in the same order and shapes.
 
     Raises:
-        TypeError: An argument is of the wrong kind.
+        TypeError: An argument is of the wrong kind, or a network is sharded (FSDP, distributed tensors).
         ValueError: Names, shapes, lengths or devices do not match, an integer tensor faces one of another dtype, or
             the target shares storage with the online network.
 
@@ -77,7 +80,12 @@ def hard_update(online: Network, target: Network) -> None:
     _move(online, target, 1.0, "copy")
 
 
-def _move(online: Network, target: Network, tau: float | Tensor, buffers: Buffers) -> None:
+def fit_update(online: nn.Module, target: nn.Module) -> None:
+    """`hard_update`, except for buffers that only one of the networks has, or in another shape."""
+    _move(online, target, 1.0, "fit")
+
+
+def _move(online: Network, target: Network, tau: float | Tensor, buffers: Rule) -> None:
     tracing = is_dynamo_compiling()
     pairing, ours, theirs = paired(online, target, buffers, keep=not tracing)
     averaged, copied = pairing.averaged, pairing.copied

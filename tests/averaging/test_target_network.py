@@ -85,9 +85,15 @@ class TestCopy:
         assert all(map(torch.equal, statistics, target.module.buffers()))
         torch.testing.assert_close(target.module[0].weight, 0.75 * before + 0.25 * online[0].weight)
 
-    def test_requires_grad_leaves_it_frozen(self) -> None:
-        target = TargetNetwork(network()).requires_grad_(True)
-        assert not any(parameter.requires_grad for parameter in target.parameters())
+    def test_a_mode_set_module_by_module_does_not_reach_a_call(self) -> None:
+        online = network()
+        for mode in ("eval", "train"):
+            target = TargetNetwork(online, mode=mode)
+            holder = nn.ModuleList([online, target])
+            for module in holder.modules():
+                module.training = mode == "eval"
+            target(torch.randn(4, 3))
+            assert {module.training for module in target.modules() if module is not target} == {mode == "train"}
 
     def test_gradients_of_the_online_network_are_not_copied(self) -> None:
         online = network()
@@ -119,6 +125,129 @@ class TestCopy:
         )
         assert "tau=a schedule" in repr(TargetNetwork(network(), tau=cosine(0.1, 5)))
         assert "tau=a tensor" in repr(TargetNetwork(network(), tau=torch.tensor([0.1])))
+
+
+def unfreeze(module: nn.Module) -> None:
+    module.requires_grad_(True)
+
+
+def unfreeze_one_by_one(module: nn.Module) -> None:
+    for parameter in module.parameters():
+        parameter.requires_grad_(True)
+
+
+def unfreeze_by_attribute(module: nn.Module) -> None:
+    for parameter in module.parameters():
+        parameter.requires_grad = True
+
+
+class Recurrent(nn.Module):
+    """A network that holds its parameters twice, as cuDNN wants them, with a tied weight."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner, self.head, self.tied = nn.LSTM(3, 4), nn.Linear(4, 4), nn.Linear(4, 4)
+        self.tied.weight = self.head.weight
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.tied(self.head(self.inner(x)[0]))
+
+
+def fresh_pair() -> nn.ModuleDict:
+    online = nn.Linear(3, 2)
+    return nn.ModuleDict({"online": online, "target": TargetNetwork(online)})
+
+
+class TestFrozen:
+    """No entrance leads a gradient to the copy, and no optimizer moves it."""
+
+    @staticmethod
+    def assert_rests(holder: nn.ModuleDict) -> None:
+        online, target = holder["online"], holder["target"]
+        assert not any(parameter.requires_grad for parameter in target.parameters())
+        before = copy.deepcopy(target.module.state_dict())
+        optimizer = torch.optim.AdamW(holder.parameters(), lr=0.1, weight_decay=0.5)
+        x = torch.randn(4, 3)
+        for answer in (target(x), target.module(x)):
+            assert not answer.requires_grad
+            (online(x) - answer).square().mean().backward()
+            optimizer.step()
+        assert all(parameter.grad is None for parameter in target.parameters())
+        for name, value in target.module.state_dict().items():
+            assert torch.equal(value, before[name]), name
+
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+    @pytest.mark.parametrize("which", ["holder", "target", "module", "part"])
+    @pytest.mark.parametrize("by", [unfreeze, unfreeze_one_by_one, unfreeze_by_attribute])
+    def test_whoever_unfreezes_it(self, by, which: str, dtype: torch.dtype) -> None:
+        holder = nn.ModuleDict({"online": nn.Linear(3, 2), "target": TargetNetwork(nn.Linear(3, 2).to(dtype))}).float()
+        target = holder["target"]
+        by({"holder": holder, "target": target, "module": target.module, "part": nn.ModuleList([target.module])}[which])
+        self.assert_rests(holder)
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            lambda holder: holder.double().float(),
+            lambda holder: holder.load_state_dict(copy.deepcopy(holder.state_dict()), assign=True),
+            lambda holder: holder["target"].load_state_dict(holder["target"].state_dict(), assign=True),
+            lambda holder: holder.train(),
+            lambda holder: holder["target"].reset(holder["online"]),
+            lambda holder: holder["target"].update(holder["online"]),
+            lambda holder: holder.to("meta").to_empty(device="cpu").load_state_dict(fresh_pair().state_dict()),
+        ],
+        ids=["cast", "holder loads", "target loads", "train", "reset", "update", "moved"],
+    )
+    def test_whatever_happened_to_it_before(self, change) -> None:
+        holder = fresh_pair()
+        change(holder)
+        holder.requires_grad_(True)
+        self.assert_rests(holder)
+
+    def test_a_copy_of_the_holder_and_a_pickled_one(self) -> None:
+        holder, file = fresh_pair(), io.BytesIO()
+        torch.save(holder, file)
+        file.seek(0)
+        for twin in (copy.deepcopy(holder), torch.load(file, weights_only=False)):
+            twin.requires_grad_(True)
+            self.assert_rests(twin)
+
+    def test_tied_and_flattened_parameters_stay_what_they_are(self) -> None:
+        online = Recurrent()
+        target = TargetNetwork(online, tau=1.0).requires_grad_(True)
+        drift(online, 1)
+        target.update(online)
+        x = torch.randn(5, 2, 3)
+        assert torch.equal(target(x), online(x))
+        assert target.module.tied.weight is target.module.head.weight
+        assert not target(x).requires_grad
+
+    def test_the_online_network_is_not_frozen(self) -> None:
+        online = network()
+        target = TargetNetwork(online)
+        target.update(online)
+        assert all(parameter.requires_grad for parameter in online.parameters())
+        assert {type(parameter) for parameter in online.parameters()} == {nn.Parameter}
+
+    def test_a_deep_copy_of_the_slow_network_can_be_trained_further(self) -> None:
+        tuned = copy.deepcopy(TargetNetwork(nn.Linear(3, 2)).module).requires_grad_(True)
+        tuned(torch.ones(1, 3)).sum().backward()
+        assert tuned.weight.grad is not None
+
+    def test_other_parameters_can_be_put_in_for_one_call(self) -> None:
+        target, online = TargetNetwork(nn.Linear(3, 2)), nn.Linear(3, 2)
+        parameters = {f"module.{name}": parameter for name, parameter in online.named_parameters()}
+        torch.func.functional_call(target, parameters, torch.ones(1, 3)).sum().backward()
+        assert online.weight.grad is not None
+        assert online.weight.requires_grad
+
+    def test_parameters_of_another_network_are_not_taken_over(self) -> None:
+        target, other = TargetNetwork(nn.Linear(3, 2)), TargetNetwork(nn.Linear(3, 2))
+        state = other.state_dict() | {"module.weight": nn.Linear(3, 2).weight}
+        with pytest.raises(ValueError, match=r"'module\.weight'.*keep_vars"):
+            target.load_state_dict(state, assign=True)
+        target.load_state_dict(state)
+        assert state["module.weight"].requires_grad
 
 
 class TestClock:
@@ -328,6 +457,19 @@ class TestSaving:
         assert_same_state(other, agent)
         assert other["target"].count == 1
 
+    def test_all_of_a_state_is_tensors_of_their_own_as_safetensors_wants_them(self) -> None:
+        target = TargetNetwork(network(dtype=torch.bfloat16), tau=warmup(0.1))
+        target.update(network(dtype=torch.bfloat16))
+        state = target.state_dict()
+        assert all(type(value) is Tensor for value in state.values())
+        assert len({value.data_ptr() for value in state.values()}) == len(state)
+        assert state["_extra_state"].item() == 1
+
+    def test_a_clock_that_was_saved_as_a_dict_is_read(self) -> None:
+        target = TargetNetwork(network())
+        target.load_state_dict(target.state_dict() | {"_extra_state": {"count": 7}})
+        assert target.count == 7
+
     def test_loading_keeps_storage_unless_asked(self) -> None:
         target, other = TargetNetwork(network()), TargetNetwork(network(1))
         pointer = target.module[0].weight.data_ptr()
@@ -375,3 +517,57 @@ class TestSaving:
             assert_same_state(twin, target)
             twin.update(online)
             assert twin.count == target.count + 1
+
+
+COMPILED = """
+import torch
+from torch._dynamo.testing import CompileCounterWithBackend
+from companion import TargetNetwork, cosine
+
+def drift(online):
+    with torch.no_grad():
+        online[0].weight += 1
+        online[1].running_mean += 1
+
+def state(target):
+    return (target.average or target.module).state_dict().values()
+
+def compare(update, target, plain, online):
+    for _ in range(20):
+        drift(online)
+        update(), plain.update(online)
+    gap = max((ours.float() - theirs.float()).abs().max().item() for ours, theirs in zip(state(target), state(plain)))
+    return target.count, gap
+
+def compiled(settings, dtype):
+    torch._dynamo.reset()
+    online = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.BatchNorm1d(4)).to(dtype)
+    target, plain = TargetNetwork(online, **settings), TargetNetwork(online, **settings)
+    counter = CompileCounterWithBackend(given)
+    update = torch.compile(lambda: target.update(online), backend=counter, fullgraph=True)
+    count, gap = compare(update, target, plain, online)
+    target.update(online)
+    return counter.frame_count, count, gap, target.count
+
+found = [
+    compiled(settings, dtype)
+    for settings in ({}, {"every": 3}, {"tau": cosine(0.5, 40)}, {"tau": torch.tensor(0.25), "buffers": "average"})
+    for dtype in (torch.float32, torch.bfloat16)
+]
+
+online = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.BatchNorm1d(4))
+target, plain = TargetNetwork(online), TargetNetwork(online)  # as in a script: in global variables
+counter = CompileCounterWithBackend(given)
+update = torch.compile(lambda: target.update(online), backend=counter, fullgraph=True)
+count, gap = compare(update, target, plain, online)
+target.update(online)
+print(json.dumps([*found, (counter.frame_count, count, gap, target.count)]))
+"""
+
+
+@pytest.mark.parametrize("backend", ["eager", "aot_eager"])
+def test_a_compiler_traces_update_whole_and_not_anew_each_time(backend: str, in_plain_python) -> None:
+    for compiled, count, gap, after_one_more in in_plain_python(COMPILED, backend):
+        assert compiled <= 3
+        assert (count, after_one_more) == (20, 21)
+        assert gap < 1e-5

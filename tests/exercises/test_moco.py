@@ -1,6 +1,7 @@
 """The exercises on MoCo and the queue."""
 
 import math
+from copy import deepcopy
 from types import SimpleNamespace
 
 import pytest
@@ -282,7 +283,7 @@ class ViewsSwapped(moco.MoCo):
 class GradientToKeys(moco.MoCo):
     def __init__(self, online, queue, tau, temperature):
         super().__init__(online, queue, tau, temperature)
-        self.target.module.requires_grad_(True)
+        self.target.module = deepcopy(online)
 
     def loss(self, views):
         self.key = normalize(self.target.module(views.second), dim=1)[views.order.argsort()]

@@ -100,7 +100,7 @@ def test_shuffled_keys_come_back_in_the_order_of_the_pictures(parts, mode):
     shuffled = in_double("moco", steps=3, parts=parts)
     plain = in_double("moco", steps=3, parts=parts, shuffle=False)
     for training in (shuffled, plain):
-        training.learner.target.module.train(mode == "train")
+        training.learner.target.mode = mode
     one, other = (training.learner.keys(training.views(1)) for training in (shuffled, plain))
     nearest = (one @ other.T).argmax(1)
     if parts == 1 or mode == "eval":
