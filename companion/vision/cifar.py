@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import platformdirs
 import torch
 from jaxtyping import UInt8
 from torch import Tensor
@@ -121,6 +120,8 @@ def _encoding(images: UInt8[Tensor, "picture 3 32 32"]) -> str:
 
 
 def _cache() -> Path:
+    import platformdirs  # here, since only a download needs it
+
     return platformdirs.user_cache_path("slow-copy")
 
 
