@@ -1,7 +1,7 @@
 # Everything a contributor runs. `make` alone lists the targets; a line's text after ## is its help.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup book test rehearse check-site format lock costs address clean
+.PHONY: help setup book test rehearse gpu check-site format lock costs address clean
 
 PYTHON ?= python3
 TIMES ?= 16
@@ -33,6 +33,9 @@ test: setup  ## Lint, format, types, unit tests, every notebook that changed, an
 
 rehearse: setup  ## Run chapters again with other seeds and kernels: make rehearse CHAPTER=dqn TIMES=16 MINUTES=60
 	@$(BIN)/python tools/rehearse.py --times $(TIMES) $(if $(MINUTES),--minutes $(MINUTES)) $(CHAPTER)
+
+gpu:  ## Do all that waits for a GPU, in slices, and report: make gpu MINUTES=9 (needs torch, NumPy and SciPy, no setup)
+	@$(PYTHON) tools/gpu.py $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SMALL),--small)
 
 check-site: setup  ## Open every built page in a headless browser and check it
 	$(BIN)/python -m pytest -m site tests/site

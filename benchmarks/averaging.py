@@ -22,6 +22,7 @@ import platform
 import statistics
 import sys
 import time
+import timeit
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -34,6 +35,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from companion import TargetNetwork, soft_update
 
 TAU = 0.005
+GPU_HELP = "only the part for a GPU; on another device, cpu, to try it out"
 Update = Callable[[], None]
 
 
@@ -274,13 +276,16 @@ def on_cpu(turns: int) -> None:
         verdict(f"times the flat lerp_ at {size}, {most} allowed", ratio, ratio <= most)
 
 
-def on_gpu(turns: int) -> None:
-    device = torch.device("cuda")
-    print(f"\n## {torch.cuda.get_device_name()}")
+def on_gpu(turns: int, device: torch.device) -> None:
+    """Print the table of a GPU; on the CPU it shows no more than that this runs."""
+    gpu = device.type == "cuda"
+    print(f"\n## {torch.cuda.get_device_name() if gpu else device}")
     updates, absent = prepare(resnet50, device)
     from torch.profiler import ProfilerActivity, profile
 
     def gpu_seconds(work: Update) -> float:
+        if not gpu:
+            return timeit.timeit(work, number=turns) / turns
         times = []
         for _ in range(turns):
             begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
@@ -291,12 +296,12 @@ def on_gpu(turns: int) -> None:
             times.append(begin.elapsed_time(end) / 1e3)
         return statistics.median(times)
 
-    with profile(activities=[ProfilerActivity.CUDA]) as profiled:
+    with profile(activities=[ProfilerActivity.CUDA if gpu else ProfilerActivity.CPU]) as profiled:
         updates[OURS]()
-        torch.cuda.synchronize()
-    launches = sum(
-        event.count for event in profiled.key_averages() if event.device_type == torch.autograd.DeviceType.CUDA
-    )
+        if gpu:
+            torch.cuda.synchronize()
+    launched_on = torch.autograd.DeviceType.CUDA if gpu else torch.autograd.DeviceType.CPU
+    launches = sum(event.count for event in profiled.key_averages() if event.device_type == launched_on)
     source = torch.randn(2**28, device=device)  # 1 GiB
     copied = torch.empty_like(source)
     bandwidth = 2 * source.nbytes / gpu_seconds(lambda: copied.copy_(source))
@@ -311,15 +316,18 @@ def on_gpu(turns: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description="What one soft update costs, beside other libraries.")
     parser.add_argument("--turns", type=int, default=100, help="turns that each contestant takes")
-    turns = parser.parse_args().turns
+    parser.add_argument("--gpu", nargs="?", const="cuda", metavar="DEVICE", help=GPU_HELP)
+    asked = parser.parse_args()
+    turns = asked.turns
     torch.set_num_threads(1)
     packages = ("stable-baselines3", "timm", "torchrl", "ema-pytorch")
     installed = {each.metadata["Name"].replace("_", "-"): each.version for each in importlib.metadata.distributions()}
     versions = ", ".join(f"{name} {installed.get(name, 'absent')}" for name in packages)
     print(f"# One soft update\n\ntorch {torch.__version__}, {versions}; Python {platform.python_version()}")
-    on_cpu(turns)
-    if torch.cuda.is_available():
-        on_gpu(turns)
+    if not asked.gpu:
+        on_cpu(turns)
+    if asked.gpu or torch.cuda.is_available():
+        on_gpu(turns, torch.device(asked.gpu or "cuda"))
 
 
 if __name__ == "__main__":

@@ -36,6 +36,7 @@ POPULATIONS = {1: 4_000, 4: 4_000, 16: 4_000, 64: 4_000, 256: 1_000}  # agents: 
 MEMORY = 1_000  # transitions remembered, the same in all, so that memories can be compared
 GPU_POPULATIONS = {"1,024 agents, 64-64, batch 64": (1024, 64), "64 agents, 256-256, batch 256": (64, 256)}
 GPU_STEPS = 20_000
+GPU_HELP = "only the table of the large populations; on another device, cpu, to try it out"
 MANY_GOAL, ONE_GOAL = 14, 1
 GPU_GOALS = "1,000,000 a second of the first and 60,000 of the second, on one H200"
 
@@ -195,18 +196,18 @@ def compare(algorithm: str, limit: float, shrink: int) -> str:
     )
 
 
-def on_gpu(shrink: int) -> None:
+def on_gpu(shrink: int, device: str = "cuda") -> None:
     """Print the table of the large populations, where there is a GPU."""
     print("\n### TD3 on a GPU\n")
-    if not torch.cuda.is_available():
+    if device == "cuda" and not torch.cuda.is_available():
         print("Not measured: this machine has no GPU.")
         return
-    (limit,) = (answer["rate"] for answer in in_processes("matrix_rate", {"device": "cuda"}))
-    print(f"{torch.cuda.get_device_name()}; the limit is {limit / 1e12:,.1f} TFLOP/s.")
+    (limit,) = (answer["rate"] for answer in in_processes("matrix_rate", {"device": device}))
+    print(f"{torch.cuda.get_device_name() if device == 'cuda' else device}; the limit is {limit / 1e12:,.1f} TFLOP/s.")
     print("\n| what | agent-steps/s, of an update each | of the limit | peak memory |\n| --- | ---: | ---: | ---: |")
     steps = max(GPU_STEPS // shrink, 2 * STARTS)
     for name, (agents, size) in GPU_POPULATIONS.items():
-        job = {"algorithm": "td3", "agents": agents, "steps": steps, "width": size, "batch": size, "device": "cuda"}
+        job = {"algorithm": "td3", "agents": agents, "steps": steps, "width": size, "batch": size, "device": device}
         (answer,) = in_processes("population", job)
         share = answer["rate"] * operations("td3", size, size) / limit
         memory = f"{answer['memory'] / 2**20:,.0f} MiB"
@@ -217,6 +218,7 @@ def on_gpu(shrink: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description="TD3 and SAC on Pendulum, against Stable-Baselines3.")
     parser.add_argument("--shrink", type=int, default=1, help="divide all numbers of steps, to try this script out")
+    parser.add_argument("--gpu", nargs="?", const="cuda", metavar="DEVICE", help=GPU_HELP)
     parser.add_argument("--job", nargs=2, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.job:
@@ -224,6 +226,9 @@ def main() -> None:
         answer = JOBS[name](**json.loads(arguments))
         if os.environ.get("RANK", "0") == "0":
             print(json.dumps(answer))
+        return
+    if asked.gpu:
+        on_gpu(asked.shrink, asked.gpu)
         return
     (limit,) = (answer["rate"] for answer in in_processes("matrix_rate", {"device": "cpu"}))
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {os.cpu_count()} cores")

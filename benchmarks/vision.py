@@ -53,6 +53,7 @@ ENDLESS = 10**9
 MEMBERS = (2, 4)
 ROUNDING = 32 * torch.finfo(torch.float32).eps
 GPU_BATCH, GPU_STEPS = 512, 200
+GPU_HELP = "only the table of ResNet-18; on another device, cpu, to try it out"
 GPU_GOAL = 50_000 * 200 / 600  # images a second: 200 epochs of CIFAR-10 in ten minutes
 
 OURS, KEPT = "companion", "companion, on views that are kept"
@@ -515,20 +516,23 @@ def synchronize(device: str) -> None:
 
 def on_gpu(shrink: float, device: str = "cuda") -> None:
     """Print the table of ResNet-18, where there is a GPU."""
-    print(f"\n### ResNet-18 on a GPU: pictures of 32×32, bf16, batch {GPU_BATCH}\n")
-    if not torch.cuda.is_available():
+    size = max(2, int(GPU_BATCH / shrink)) if device == "cpu" else GPU_BATCH
+    print(f"\n### ResNet-18 on a GPU: pictures of 32×32, bf16, batch {size}\n")
+    if device == "cuda" and not torch.cuda.is_available():
         print("Not measured: this machine has no GPU.")
         return
     limit = matrix_rate(device, torch.bfloat16)
     print(
-        f"{torch.cuda.get_device_name()}; the limit, batches of large bf16 matrices, is {limit / 1e12:,.1f} TFLOP/s.\n"
+        f"{torch.cuda.get_device_name() if device == 'cuda' else device}; the limit, batches of large bf16 matrices, "
+        f"is {limit / 1e12:,.1f} TFLOP/s.\n"
     )
     print("| what | images/s | of the limit | peak memory | compiling |\n| --- | ---: | ---: | ---: | ---: |")
     images = random_pictures(32).to(device)
     for algorithm, kept in product(ALGORITHMS, (False, True)):
-        torch.cuda.empty_cache()
-        torch.cuda.reset_peak_memory_stats()
-        step = ours(images, GPU_BATCH, kept=kept, algorithm=algorithm, encoder="resnet18")
+        if device == "cuda":
+            torch.cuda.empty_cache()
+            torch.cuda.reset_peak_memory_stats()
+        step = ours(images, size, kept=kept, algorithm=algorithm, encoder="resnet18")
         began = time.perf_counter()
         for _ in range(2 * WARM_UP):
             step()
@@ -539,11 +543,11 @@ def on_gpu(shrink: float, device: str = "cuda") -> None:
         for _ in range(steps):
             step()
         synchronize(device)
-        rate = GPU_BATCH * steps / (time.perf_counter() - began)
+        rate = size * steps / (time.perf_counter() - began)
         share = rate * operations(32, algorithm, "resnet18") / limit
-        used = torch.cuda.max_memory_reserved() / 2**20
+        used = f"{torch.cuda.max_memory_reserved() / 2**20:,.0f} MiB" if device == "cuda" else ""
         name = algorithm + ", on views that are kept" * kept
-        print(f"| {name} | {rate:,.0f} | {share:.1%} | {used:,.0f} MiB | {compiling:.0f} s |", flush=True)
+        print(f"| {name} | {rate:,.0f} | {share:.1%} | {used} | {compiling:.0f} s |", flush=True)
         del step
         gc.collect()
     print(f"\nThe figure to reach: {GPU_GOAL:,.0f} images a second, 200 epochs of CIFAR-10 in ten minutes.")
@@ -552,10 +556,14 @@ def on_gpu(shrink: float, device: str = "cuda") -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description="BYOL and MoCo against lightly, augmentation against kornia.")
     parser.add_argument("--shrink", type=float, default=1, help="divide turns and times, to try this script out")
+    parser.add_argument("--gpu", nargs="?", const="cuda", metavar="DEVICE", help=GPU_HELP)
     parser.add_argument("--memory", help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.memory:
         print(json.dumps(memory(**json.loads(asked.memory))))
+        return
+    if asked.gpu:
+        on_gpu(asked.shrink, asked.gpu)
         return
     installed = {each.metadata["Name"]: each.version for each in importlib.metadata.distributions()}
     versions = ", ".join(f"{name} {installed.get(name, 'absent')}" for name in ("torchvision", "lightly", "kornia"))
