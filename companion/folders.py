@@ -4,8 +4,6 @@ import os
 from pathlib import Path
 from typing import Literal
 
-import platformdirs
-
 __all__ = ["user_folder"]
 
 
@@ -15,6 +13,8 @@ def user_folder(kind: Literal["cache", "data"]) -> Path:
     Raises:
         OSError: it is nowhere, since the user has no home folder; the remedy is named.
     """
+    import platformdirs  # here, since a machine that only trains may do without it
+
     where = {"cache": platformdirs.user_cache_path, "data": platformdirs.user_data_path}[kind]
     try:
         folder = where("slow-copy")
