@@ -250,4 +250,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a code page may lack a sign of theirs
     sys.exit(main())

@@ -14,7 +14,7 @@ import numpy as np
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.display import display
 
-from companion.study.pages import say
+from companion.study.pages import say, spelt
 from companion.study.rehearsals import Bound, number, rehearsed
 
 __all__ = ["begin", "claim", "data", "made", "recorded", "tally"]
@@ -256,13 +256,13 @@ def _values(value: Any, diverged: str | None) -> tuple[float, ...]:
 def _show(new: Claim) -> None:
     """Add a line to the list of the running cell; in a plain script print it."""
     if not InteractiveShell.initialized():
-        print(_plain(new))
+        print(spelt(_plain(new)))
         return
     shell = InteractiveShell.instance()
     if _session.cell != (shell, shell.execution_count) or _session.handle is None:
         _session.cell, _session.shown, _session.handle = (shell, shell.execution_count), [], None
     _session.shown.append(new)
-    bundle = {"text/html": _html(_session.shown), "text/plain": "\n".join(map(_plain, _session.shown))}
+    bundle = {"text/html": _html(_session.shown), "text/plain": spelt("\n".join(map(_plain, _session.shown)))}
     metadata = {KEY: {"claims": [data(c) for c in _session.shown]}}
     if _session.handle is None:
         _session.handle = display(bundle, metadata=metadata, raw=True, display_id=True)

@@ -34,6 +34,7 @@ companion.check("soft-update", core.find("soft-update").right_answer())
 companion.progress()
 list(study.progress(range(3), label="τ"))
 study.say("α ← τ·θ, 10⁻³ ± ½, é ✓ Φ")
+study.claim("τ = 0.005 is ahead", 3.5, above=0)
 study.tally()
 """
 
@@ -56,7 +57,8 @@ def test_all_that_is_printed_suits_a_console_of_any_code_page(code_page: str, tm
     assert out.count("!= ") == out.count("\\u5e73\\u5747")  # for which there is no spelling
     assert "  ok online is left as it was" in out
     assert "| ok 20" in out
-    assert "0 of 0 claims hold here" in out
+    assert " = 0.005 is ahead (measured 3.5" in out
+    assert "1 of 1 claims hold here" in out
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,7 @@ class GymnasiumWorld:
         self.simulator = f"gymnasium {gymnasium.__version__}"
         if _is_mujoco(name):
             self.simulator += f", mujoco {importlib.metadata.version('mujoco')}"
-        self.registered = described(vars(gymnasium.spec(name)))
+        self.registered = described(vars(_registered(name)))
 
         sight, reach = self._training.single_observation_space, self._training.single_action_space
         if not isinstance(sight, Box) or len(sight.shape) != 1 or sight.shape[0] == 0:
