@@ -1,4 +1,4 @@
-"""Files that are whole or not there, however many processes write them and whenever one of them dies."""
+"""Files that are whole or not there, however many processes write them and whenever one dies; what netCDF can hold."""
 
 import contextlib
 import errno
@@ -10,10 +10,12 @@ import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 from filelock import FileLock, Timeout
 
-__all__ = ["locked", "partial_of", "replacing"]
+__all__ = ["attribute", "locked", "partial_of", "replacing"]
 
 _CANNOT_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF}
 """What file systems answer that cannot be told to put a folder, or anything, on the disk."""
@@ -108,6 +110,24 @@ def locked(path: str | os.PathLike[str], *, seconds: int | float = 1) -> Iterato
             with contextlib.suppress(OSError):  # on Windows; there it is removed when it is released
                 lock.unlink()  # while it is held: later it may be another's
             own.release()
+
+
+def attribute(value: Any) -> Any:
+    """What a netCDF attribute can hold: numbers and text as they are, 0 or 1 for a truth value, else its text."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, bool):
+        return int(value)
+    if isinstance(value, (str, int, float)):
+        return value
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {entry}" for name, entry in value.items())
+    if isinstance(value, (list, tuple)) and value and all(type(v) is type(value[0]) for v in value):
+        if isinstance(value[0], (bool, int, float)):
+            return [attribute(v) for v in value]
+        if isinstance(value[0], str):
+            return ", ".join(value)
+    return str(value)
 
 
 def _settled(path: str | os.PathLike[str]) -> Path:

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from companion.files import attribute
+
 __all__ = ["Grid"]
 
 
@@ -100,8 +102,7 @@ class Grid:
         Args:
             variables: name to (names of the dimensions after ``member``, array that leads with ``member``).
             coords: coordinates of those further dimensions.
-            attrs: facts of the run. Of what netCDF cannot hold a truth value is kept as 0 or 1, and all else (None,
-                nested tuples) as its text.
+            attrs: facts of the run, kept as :func:`~companion.files.attribute` says.
 
         Swept settings and seeds are coordinates. A swept setting whose values are no numbers is labelled by text:
         ``(64, 64)`` as ``"64-64"``.
@@ -116,7 +117,7 @@ class Grid:
         return xr.Dataset(
             data,
             coords={**labels, **(coords or {})},
-            attrs={name: _attribute(value) for name, value in (attrs or {}).items()},
+            attrs={name: attribute(value) for name, value in (attrs or {}).items()},
         )
 
 
@@ -154,19 +155,3 @@ def _labels(values: Sequence[Any]) -> np.ndarray:
     if array.dtype != object:
         return array
     return np.array(["-".join(map(str, v)) if isinstance(v, tuple) else str(v) for v in values])
-
-
-def _attribute(value: Any) -> Any:
-    """What a netCDF attribute can hold: numbers and text as they are, 0 or 1 for a truth value, else its text."""
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, bool):
-        return int(value)
-    if isinstance(value, (str, int, float)):
-        return value
-    if isinstance(value, (list, tuple)) and value and all(type(v) is type(value[0]) for v in value):
-        if isinstance(value[0], (bool, int, float)):
-            return [_attribute(v) for v in value]
-        if isinstance(value[0], str):
-            return ", ".join(value)
-    return str(value)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from companion.files import replacing
+from companion.files import attribute, replacing
 
 FOLDER = Path(__file__).parent / "recordings"
 
@@ -19,6 +19,8 @@ _ATTRIBUTES = "attributes"
 
 def recording(name: str) -> xr.Dataset:
     """The recording ``name``, whole and in memory; ``provenance`` says where it comes from.
+
+    Its attributes are numbers and text, so that any writer of netCDF takes it.
 
     Raises:
         ValueError: there is none; says the nearest name and how to make it.
@@ -31,7 +33,9 @@ def recording(name: str) -> xr.Dataset:
             f"name is {name!r}, and no such recording is kept; {hint}. "
             f"Make it with `python -m companion.record {name}`; `--list` shows what can be made"
         )
-    return load(path)
+    run = load(path)
+    run.attrs = {name: attribute(value) for name, value in run.attrs.items() if value is not None}
+    return run
 
 
 def recordings() -> list[str]:

@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 
 from companion.study import provenance, recording, recordings, store
-from tests.helpers import full_disk
+from tests.helpers import assert_can_be_kept, full_disk
 
 FACTS = {
     "algorithm": "dqn",
@@ -42,7 +42,7 @@ def run():
             "step": [10, 20, 30, 40],
             "hidden": ("tau", ["64-64", "8"]),
         },
-        attrs=FACTS,
+        attrs=dict(FACTS),
     )
 
 
@@ -55,12 +55,23 @@ def folder(tmp_path, monkeypatch):
 def test_what_is_written_is_read_back(run, folder):
     run["return"].attrs["units"] = "seconds"  # must not turn into dates
     store.save(run, folder / "map.nc")
-    back = recording("map")
+    back = store.load(folder / "map.nc")
     xr.testing.assert_identical(back, run)
     assert back["return"].dtype == np.float32
     assert back["double"].dtype == bool
     assert back.sel(tau=0.001, double=True).sizes["seed"] == 3
     assert [path.name for path in folder.iterdir()] == ["map.nc"]
+
+
+def test_a_recording_can_be_kept_by_its_reader(run, folder, tmp_path_factory):
+    run.attrs["double_q"] = run.attrs.pop("double")  # netCDF 3 knows a double
+    store.save(run, folder / "map.nc")
+    kept = recording("map")
+    assert_can_be_kept(kept, tmp_path_factory.mktemp("reader"))
+    assert kept.attrs["double_q"] == 0
+    assert kept.attrs["versions"] == "torch 2.13.0, numpy 2.4.6"
+    assert "nothing" not in kept.attrs
+    assert provenance(kept) == provenance(run)
 
 
 def test_arrays_and_devices_among_the_facts_become_plain(run, folder):
@@ -90,7 +101,7 @@ def test_a_full_disk_is_named_and_leaves_the_old_file(run, folder):
     with pytest.raises(OSError, match=f"too large: '{folder / 'map.nc'}'"), full_disk():
         store.save(larger, folder / "map.nc")
     assert [path.name for path in folder.iterdir()] == ["map.nc"]
-    xr.testing.assert_identical(recording("map"), run)
+    xr.testing.assert_identical(store.load(folder / "map.nc"), run)
 
 
 def test_a_recording_that_is_not_there_is_refused_with_the_nearest_and_how_to_make_it(run, folder):
