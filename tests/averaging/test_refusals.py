@@ -143,7 +143,7 @@ CASES = {
     "a factory of another network": ("TargetNetwork(online, factory=lambda: net(3, 2))", "ValueError", "differ"),
     "a factory of the same network": ("TargetNetwork(online, factory=lambda: online)", "ValueError", "shares storage"),
     "a schedule out of range": ("TargetNetwork(online, tau=lambda k: 1 + k).update(online)", "ValueError", "tau 2"),
-    "update with another network": ("slow.update(net(3, 3))", "ValueError", "online has no 1.bias"),
+    "update with another network": ("slow.update(net(3, 3))", "ValueError", "online has no 1.bias same class"),
     "update with a list": ("slow.update(list(online.parameters()))", "TypeError", "online list nn.Module"),
     "reset with another network": ("slow.reset(net(3, 3))", "ValueError", "online has no 1.bias"),
     "loading without the clock": (
@@ -165,6 +165,27 @@ CASES = {
         "saved['_extra_state'] = {'count': -1}; slow.load_state_dict(saved)",
         "ValueError",
         "_extra_state -1",
+    ),
+    "loading a negative tensor": (
+        "saved['_extra_state'] = torch.tensor(-1); slow.load_state_dict(saved)",
+        "ValueError",
+        "_extra_state -1 number of updates",
+    ),
+    "loading half an update": (
+        "saved['_extra_state'] = torch.tensor(0.5); slow.load_state_dict(saved)",
+        "ValueError",
+        "_extra_state 0.5 number of updates",
+    ),
+    "unequal buffers": (
+        "soft_update(nn.BatchNorm1d(2), nn.BatchNorm1d(2, track_running_stats=False))",
+        "ValueError",
+        'buffers target has no running_mean forward "keep"',
+    ),
+    "buffers of unequal shapes": (
+        "a, b = nn.Identity(), nn.Identity(); a.register_buffer('c', base[:2]); b.register_buffer('c', base[5:8]); "
+        "soft_update(a, b)",
+        "ValueError",
+        "'c' (2,) (3,) forward \"keep\"",
     ),
     "loading no count": ("saved['_extra_state'] = 3; slow.load_state_dict(saved)", "ValueError", "_extra_state 3"),
     # NumPy

@@ -2,7 +2,9 @@
 
 import copy
 import gc
+import warnings
 import weakref
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.nn.utils import parametrizations
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from companion import TargetNetwork, hard_update, soft_update
@@ -32,6 +35,10 @@ class Tied(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.norm(self.embed(x)) * self.temperature + self.head(x)
+
+
+def spectral(normalise) -> nn.Sequential:
+    return nn.Sequential(*(normalise(nn.Linear(32, 32, bias=False)) for _ in range(12)))
 
 
 def small(seed: int = 0) -> nn.Sequential:
@@ -198,10 +205,44 @@ class TestWhatMoves:
         soft_update(online, target, 0.1, buffers=rule)
         np.testing.assert_allclose(target.norm.running_mean.numpy(), expected, rtol=0, atol=1e-7)
 
-    def test_keep_leaves_integer_buffers_too(self) -> None:
+    def test_keep_leaves_integer_statistics_too(self) -> None:
         online, target = Tied(7), Tied(1)
         soft_update(online, target, 0.1, buffers="keep")
         assert target.norm.num_batches_tracked.item() == 1
+
+    @pytest.mark.parametrize("rule", ["copy", "average", "keep"])
+    def test_buffers_that_are_no_statistics_are_copied_under_every_rule(self, rule: str) -> None:
+        class Buffered(nn.Module):
+            def __init__(self, seed: int) -> None:
+                super().__init__()
+                generator = torch.Generator().manual_seed(seed)
+                self.norm = nn.BatchNorm1d(3)
+                self.register_buffer("codebook", torch.randn(4, 3, generator=generator))
+                self.register_buffer("positions", torch.randn(4, generator=generator), persistent=False)
+                self.register_buffer("mask", torch.randn(4, generator=generator) > 0)
+                self.register_buffer("order", torch.randperm(4, generator=generator))
+
+        online, target = Buffered(0), Buffered(1)
+        soft_update(online, target, 0.1, buffers=rule)
+        for name in ("codebook", "positions", "mask", "order"):
+            assert torch.equal(target.get_buffer(name), online.get_buffer(name)), name
+
+    @pytest.mark.parametrize("rule", ["copy", "average", "keep"])
+    @pytest.mark.parametrize("normalise", [parametrizations.spectral_norm, nn.utils.spectral_norm])
+    def test_spectral_normalisation_keeps_the_scale_of_the_network(self, normalise, rule: str) -> None:
+        torch.manual_seed(0)
+        online = spectral(normalise)
+        x = torch.randn(64, 32)
+        slow = TargetNetwork(online, tau=0.01, buffers=rule, factory=lambda: spectral(normalise))
+        for _ in range(400):
+            with torch.no_grad():
+                for parameter in online.parameters():
+                    parameter += 0.05 * torch.randn_like(parameter)
+            online(x)  # a step of the power iteration
+            slow.update(online)
+        for buffer, other in zip(slow.module.buffers(), online.buffers(), strict=True):
+            assert torch.equal(buffer, other)
+        assert slow(x).norm() < 2 * online(x).norm()
 
     def test_hard_update_copies_everything(self) -> None:
         online, target = Tied(0), Tied(1)
@@ -278,6 +319,15 @@ class Agent(nn.Module):
         self.module, self.head = small(seed), nn.Linear(2, 2)
 
 
+@pytest.fixture
+def one_process(tmp_path) -> Iterator[None]:
+    torch.distributed.init_process_group("gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1)
+    try:
+        yield
+    finally:
+        torch.distributed.destroy_process_group()
+
+
 class TestNames:
     @staticmethod
     def assert_moves(online: nn.Module, target: nn.Module, ours: nn.Module, theirs: nn.Module) -> None:
@@ -318,15 +368,12 @@ class TestNames:
             nn.ModuleDict({"net": nn.DataParallel(online)}), nn.ModuleDict({"net": target}), online, target
         )
 
-    def test_distributed_data_parallel_is_seen_through(self, tmp_path) -> None:
-        torch.distributed.init_process_group("gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1)
-        try:
-            online, target = small(0), small(1)
-            wrapped = nn.parallel.DistributedDataParallel(online)
-            self.assert_moves(wrapped, target, online, target)
-            self.assert_moves(torch.compile(wrapped, backend="eager"), target, online, target)
-        finally:
-            torch.distributed.destroy_process_group()
+    @pytest.mark.usefixtures("one_process")
+    def test_distributed_data_parallel_is_seen_through(self) -> None:
+        online, target = small(0), small(1)
+        wrapped = nn.parallel.DistributedDataParallel(online)
+        self.assert_moves(wrapped, target, online, target)
+        self.assert_moves(torch.compile(wrapped, backend="eager"), target, online, target)
 
     def test_wrappers_in_wrappers(self) -> None:
         online, target = small(0), small(1)
@@ -350,6 +397,85 @@ class TestNames:
         self.assert_moves(online, target, online.module, target.module)
         with pytest.raises(ValueError, match=r"target has no head\.bias"):
             soft_update(online, target.module)
+
+
+def sharded(seed: int) -> nn.Module:
+    from torch.distributed.fsdp import fully_shard
+
+    return fully_shard(small(seed), mesh=torch.distributed.device_mesh.init_device_mesh("cpu", (1,)))
+
+
+def sharded_by_the_first_version(seed: int, **settings: object) -> nn.Module:
+    from torch.distributed.fsdp import FullyShardedDataParallel
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that it runs on a CPU, and that it grows old
+        return FullyShardedDataParallel(small(seed), device_id=torch.device("cpu"), **settings)
+
+
+@pytest.mark.usefixtures("one_process")
+class TestSharded:
+    """A process holds a part of each tensor, and whole ones for a moment: refused, unless that is in order."""
+
+    def test_distributed_tensors_are_refused(self) -> None:
+        online, target = sharded(0), small(1)
+        before = values(target)
+        with pytest.raises(TypeError, match=r"online '0\.weight' is a DTensor.*p\.to_local\(\) for p in online"):
+            soft_update(online, target)
+        with pytest.raises(TypeError, match=r"online '0\.weight' is a DTensor"):
+            TargetNetwork(online, factory=lambda: small(1))
+        with pytest.raises(TypeError, match=r"online '\[0\]' is a DTensor"):
+            soft_update(list(online.parameters()), list(target.parameters()))
+        for name, value in values(target).items():
+            np.testing.assert_array_equal(value, before[name])
+
+    def test_a_sharded_target_is_refused_even_while_its_tensors_are_whole(self) -> None:
+        target = sharded(1)
+        with pytest.raises(TypeError, match=r"target is sharded by fully_shard.*target\.reshard\(\)"):
+            soft_update(sharded(0), target)
+        target(torch.ones(1, 3))  # after which they are, until the next use, before which they are thrown away
+        with pytest.raises(TypeError, match="target is sharded by fully_shard"):
+            soft_update(small(0), target)
+
+    def test_a_deep_copy_of_shards_is_refused(self) -> None:
+        for online in (sharded(0), nn.ModuleDict({"net": sharded_by_the_first_version(0)})):
+            with pytest.raises(TypeError, match=r"online is sharded by FSDP; pass factory="):
+                TargetNetwork(online)
+
+    def test_the_remedy_parts_as_lists(self) -> None:
+        online, target = sharded(0), sharded(1)
+        target(torch.ones(1, 3))
+        target.reshard()
+        expected = formula(small(0)[0].weight.detach().numpy(), small(1)[0].weight.detach().numpy(), 0.25)
+        soft_update([p.to_local() for p in online.parameters()], [p.to_local() for p in target.parameters()], 0.25)
+        with torch.no_grad():
+            target(torch.ones(1, 3))
+        np.testing.assert_allclose(target[0].weight.detach().numpy(), expected, rtol=0, atol=1e-7)
+
+    @pytest.mark.parametrize("settings", [{}, {"use_orig_params": True}], ids=["flat", "original"])
+    def test_the_first_version_is_refused_outside_of_its_context(self, settings: dict) -> None:
+        online = sharded_by_the_first_version(0, **settings)
+        for target in (small(1), sharded_by_the_first_version(1, **settings)):
+            with pytest.raises(TypeError, match=r"online is sharded.*FullyShardedDataParallel\.summon_full_params"):
+                soft_update(online, target)
+            with pytest.raises(TypeError, match="target is sharded by FullyShardedDataParallel"):
+                hard_update(small(0), sharded_by_the_first_version(1, **settings))
+        with pytest.raises(TypeError, match="online is sharded by FullyShardedDataParallel"):
+            TargetNetwork(online, factory=lambda: small(1))
+
+    @pytest.mark.parametrize("settings", [{}, {"use_orig_params": True}], ids=["flat", "original"])
+    def test_the_remedy_in_its_context(self, settings: dict) -> None:
+        from torch.distributed.fsdp import FullyShardedDataParallel
+
+        online, other = sharded_by_the_first_version(0, **settings), sharded_by_the_first_version(1, **settings)
+        x = torch.ones(1, 3)
+        with FullyShardedDataParallel.summon_full_params(online):
+            slow = TargetNetwork(online, tau=1.0, factory=lambda: small(1))
+            slow.update(online)
+        assert torch.equal(slow(x), online(x))
+        with FullyShardedDataParallel.summon_full_params(other):
+            hard_update(slow, other)
+        assert torch.equal(other(x), online(x))
 
 
 class Calls(TorchDispatchMode):

@@ -250,6 +250,57 @@ class TestFrozen:
         assert state["module.weight"].requires_grad
 
 
+class Remembering(nn.Module):
+    """A network whose ``forward`` makes one buffer and lets another one grow."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(3, 2)
+        self.norm = nn.BatchNorm1d(2)
+        self.register_buffer("longest", torch.zeros(0))
+
+    def forward(self, x: Tensor) -> Tensor:
+        if len(x) > len(self.longest):
+            self.longest = torch.arange(float(len(x)))
+        self.register_buffer("cached", self.longest[: len(x)].clone())
+        return self.norm(self.layer(x)) * (1 + self.cached[:, None])
+
+
+class TestBuffersMadeInForward:
+    @pytest.mark.parametrize("rule", ["copy", "average"])
+    def test_the_error_names_the_rule_that_works(self, rule: str) -> None:
+        online = Remembering()
+        target = TargetNetwork(online, buffers=rule)
+        before = copy.deepcopy(target.state_dict())
+        online(torch.ones(5, 3))
+        with pytest.raises(ValueError, match=r'target has no cached; .*forward.*buffers="keep"'):
+            target.update(online)
+        target.module.eval()(torch.ones(3, 3))
+        with pytest.raises(ValueError, match=r"'(cached|longest)' has shape \(5,\) in online and \(3,\).*\"keep\""):
+            target.update(online)
+        assert all(
+            torch.equal(value, target.state_dict()[name]) for name, value in before.items() if name != "module.longest"
+        )
+
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+    @pytest.mark.parametrize("factory", [None, Remembering])
+    def test_with_that_rule_each_network_has_its_own(self, factory, dtype: torch.dtype) -> None:
+        online = Remembering().to(dtype)
+        online(torch.ones(5, 3, dtype=dtype))
+        build = None if factory is None else lambda: factory().to(dtype)
+        target = TargetNetwork(online, tau=1.0, buffers="keep", factory=build)
+        statistics = online.norm.running_var.clone()
+        for length in (7, 2, 9):
+            online(torch.randn(length, 3).to(dtype))
+            target(torch.ones(3, 3, dtype=dtype))
+            target.update(online)
+            assert torch.equal(target.module.layer.weight, online.layer.weight)
+        assert len(target.module.cached) == 3
+        assert torch.equal(target.module.norm.running_var, statistics)
+        target.reset(online)
+        assert torch.equal(target.module.norm.running_var, online.norm.running_var)
+
+
 class TestClock:
     def moves(self, target: TargetNetwork, online: nn.Module, updates: int) -> list[int]:
         """At which updates the copy changed."""
