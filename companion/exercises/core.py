@@ -293,7 +293,9 @@ def _examine(exercise: Exercise, answer: Any) -> Report:
             return Report(exercise, "not yet", right, str(hint))
         except NotImplementedError:
             return Report(exercise, "not attempted")
-        except Exception as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # sys.exit() too: what an answer does stays in the answer
             return Report(exercise, "not yet", right, _explain(error, exercise, answer))
         right.append(" ".join((inspect.getdoc(each) or "").split()))
     return Report(exercise, "passed", right, note=_keep(exercise.name))
@@ -328,7 +330,7 @@ def _says_nothing(statement: ast.stmt) -> bool:
     return False
 
 
-def _explain(error: Exception, exercise: Exercise, answer: Any) -> str:
+def _explain(error: BaseException, exercise: Exercise, answer: Any) -> str:
     """An error in the reader's code, with the reader's line; or one that came of using what the code returned."""
     what = f"`{type(error).__name__}: {_brief(error)}`" if str(error) else f"`{type(error).__name__}`"
     own = _file_of(answer)

@@ -73,7 +73,7 @@ class Stop:
 
     def __init__(self, seconds: int | float | None = None) -> None:
         self.interrupted = False
-        """Whether Ctrl-C was pressed."""
+        """Whether Ctrl-C was pressed, or the process told to end."""
         self._deadline = math.inf if seconds is None else time.monotonic() + seconds
 
     @property
@@ -90,28 +90,35 @@ def interruptible(seconds: int | float | None = None) -> Iterator[Stop]:
             while not stop.asked:
                 step()
 
-    The first Ctrl-C (SIGINT) sets ``stop.interrupted``; the second raises ``KeyboardInterrupt`` at once, as ever. What
-    Ctrl-C did before is restored at the end. Outside the main thread, where Python delivers no signals, and where
-    SIGINT is ignored or is not Python's to handle, nothing is changed.
+    The first Ctrl-C (SIGINT) sets ``stop.interrupted``; the second raises ``KeyboardInterrupt`` at once, as ever.
+    SIGTERM, which a cluster sends when the time is up, is a Ctrl-C too, and the second does what it did before. What
+    both did before is restored at the end. Outside the main thread, where Python delivers no signals, and where a
+    signal is ignored or is not Python's to handle, nothing is changed.
 
     Args:
         seconds: after how many ``stop.asked`` is true without Ctrl-C; never if None.
     """
     stop = Stop(seconds)
-    before = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or not callable(before):
-        yield stop
-        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    if not callable(before[signal.SIGINT]):
+        del before[signal.SIGINT]
+    if before[signal.SIGTERM] in (signal.SIG_IGN, None):
+        del before[signal.SIGTERM]
+    if threading.current_thread() is not threading.main_thread():
+        before = {}
 
     def note(number: int, frame: FrameType | None) -> None:
         stop.interrupted = True
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        for taken in before:
+            signal.signal(taken, signal.default_int_handler if taken == signal.SIGINT else before[taken])
 
-    signal.signal(signal.SIGINT, note)
+    for number in before:
+        signal.signal(number, note)
     try:
         yield stop
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def provenance(device: torch.device, began: float) -> dict[str, Any]:

@@ -58,7 +58,8 @@ def train(
       but not the code of its class: when you have changed that, give another path. While a run has a checkpoint every
       other is refused it.
     - *Ctrl-C* ends it after the step it is in, and what was measured so far is returned, NaN where nothing was; a
-      second Ctrl-C ends it at once, with nothing. ``minutes`` end it as one Ctrl-C does.
+      second Ctrl-C ends it at once, with nothing. ``minutes`` end it as one Ctrl-C does, and so does SIGTERM, which a
+      cluster sends when the time is up.
     - *A member whose loss or value is no longer finite* is out from that evaluation on: its results are NaN, and it
       touches no other.
     - *Started by torchrun* in several processes, each trains its share of the members, and all return the whole.

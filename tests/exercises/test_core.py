@@ -1,5 +1,6 @@
 """The exercise framework, on two exercises of its own."""
 
+import asyncio
 import json
 import os
 import stat
@@ -191,13 +192,31 @@ def test_an_error_that_came_of_what_was_handed_in_says_what_is_expected():
     )
 
 
-@pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit])
-def test_interrupting_is_not_swallowed(stop):
+def test_interrupting_is_not_swallowed():
     def interrupted(x):
-        raise stop
+        raise KeyboardInterrupt
 
-    with pytest.raises(stop):
+    with pytest.raises(KeyboardInterrupt):
         companion.check("double", interrupted)
+
+
+@pytest.mark.parametrize(
+    ("leave", "what"),
+    [
+        (lambda: sys.exit(), "SystemExit"),
+        (lambda: sys.exit("done"), "SystemExit: done"),
+        (lambda: sys.exit(0), "SystemExit: 0"),
+        (lambda: (_ for _ in ()).throw(asyncio.CancelledError), "CancelledError"),
+    ],
+)
+def test_an_answer_that_leaves_python_is_an_answer_with_an_error(leave, what):
+    def leaves(x):
+        leave()
+
+    report = companion.check("double", leaves)
+    assert report.status == "not yet"
+    assert report.hint.startswith(f"Your code stopped with `{what}")
+    assert report.hint.endswith("`leave()`")
 
 
 def test_unknown_exercises_are_refused_with_the_nearest():

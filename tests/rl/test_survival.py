@@ -3,6 +3,8 @@
 import copy
 import re
 import signal
+import subprocess
+import sys
 import threading
 from collections import deque
 from functools import partial
@@ -21,7 +23,9 @@ from companion.rl.algorithms import ALGORITHMS
 from companion.rl.loop import Loop
 from tests.helpers import (
     assert_can_be_kept,
+    assert_same_numbers,
     assert_same_run,
+    child_environment,
     fail,
     in_call,
     killed_and_resumed,
@@ -132,6 +136,39 @@ def test_a_run_stops_when_its_minutes_are_over_and_goes_on_when_called_again(tmp
         run = train(checkpoint=path, minutes=0)
         assert run.attrs["interrupted"] == f"at step {step} of 60"
     assert_same_run(whole, train(checkpoint=path, minutes=0))
+
+
+_TOLD_TO_END = """
+import os, signal, sys
+from companion import rl
+from companion.rl.loop import Loop
+reading, writing = os.pipe()
+os.set_blocking(writing, False)
+signal.set_wakeup_fd(writing)
+collect, steps = Loop.collect, [0]
+def counted(loop):
+    steps[0] += 1
+    if steps[0] == 31:
+        print("in step 31", flush=True)
+        os.read(reading, 1)  # until the signal is there
+    collect(loop)
+Loop.collect = counted
+run = rl.train("dqn", "CartPole-v1", **eval(sys.argv[1]), checkpoint=sys.argv[2])
+print(run.attrs["interrupted"], signal.getsignal(signal.SIGTERM) == signal.SIG_DFL)
+"""
+
+
+def test_a_process_that_is_told_to_end_writes_its_checkpoint_and_ends(tmp_path):
+    """SIGTERM, as a cluster sends it, to a real process; it goes on from there with the same bits."""
+    words = [sys.executable, "-c", _TOLD_TO_END, repr(SMALL), str(tmp_path / "run.pt")]
+    with subprocess.Popen(words, env=child_environment(), stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout.readline() == "in step 31\n"
+        child.send_signal(signal.SIGTERM)
+        said, _ = child.communicate(timeout=120)
+    assert child.returncode == 0
+    assert said == "at step 31 of 60 True\n"
+    whole = train()
+    assert_same_numbers(whole, train(checkpoint=tmp_path / "run.pt"))
 
 
 @pytest.mark.parametrize(
