@@ -19,6 +19,7 @@ by hand: ``cp _build/gpu/recordings/NAME.nc companion/study/recordings``, after 
 from __future__ import annotations
 
 import argparse
+import ast
 import contextlib
 import fcntl
 import hashlib
@@ -98,7 +99,7 @@ class Outcome:
 def parts(machine: dict[str, Any]) -> list[Part]:
     """All there is to do, the most important first."""
     of_tests = sorted((ROOT / "tests").rglob("*.py"))
-    tests = [f for f in of_tests if f.name.startswith("test_") and "needs_cuda" in f.read_text(encoding="utf-8")]
+    tests = [f for f in of_tests if f.name.startswith("test_") and needs_cuda(f)]
     benchmarks = [ROOT / "benchmarks" / f"{name}.py" for name in BENCHMARKS]
     found = [
         *(Part("test", str(f.relative_to(ROOT / "tests")), str(f), digest(of_tests)) for f in tests),
@@ -113,6 +114,12 @@ def parts(machine: dict[str, Any]) -> list[Part]:
 
     names = sorted(machine["recordings"], key=turn)
     return [*found, *(Part("recording", name, name, machine["recordings"][name]) for name in names)]
+
+
+def needs_cuda(file: Path) -> bool:
+    """Whether a file's tests, or some of them, are marked so."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    return any(isinstance(node, ast.Name) and node.id == "needs_cuda" for node in ast.walk(tree))
 
 
 def digest(files: list[Path]) -> str:

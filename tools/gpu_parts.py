@@ -19,6 +19,7 @@ import importlib.machinery
 import inspect
 import json
 import linecache
+import math
 import os
 import platform
 import runpy
@@ -363,7 +364,8 @@ def resumable(keep: Path, deadline: float) -> None:
         decides = repr((arguments[:1], sorted(options["arguments"].items(), key=str)))
         if options.get("checkpoint") is None:
             options["checkpoint"] = keep / f"{hashlib.sha256(decides.encode()).hexdigest()[:24]}.pt"
-        options["minutes"] = max(0.0, deadline - time.monotonic()) / 60
+        if math.isfinite(deadline):
+            options["minutes"] = max(0.0, deadline - time.monotonic()) / 60
         begin(self, *arguments, **options)
 
     def gathered(self: Run) -> Any:
@@ -402,7 +404,8 @@ def recording(name: str, keep: Path, seconds: float, small: bool) -> int:
     if status == "kept" or (small and status == "made on a CPU"):
         print(f"is made: {keep / name}.nc")
         return 0
-    return record.main([name, "--minutes", str(seconds / 60), "--into", str(keep)])
+    limit = ["--minutes", str(seconds / 60)] if math.isfinite(seconds) else []
+    return record.main([name, "--into", str(keep), *limit])
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -494,7 +497,7 @@ def main() -> int:
     parser.add_argument("kind", choices=["here", *KINDS])
     parser.add_argument("what", nargs="?", help="a file, or a recording's name")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="where it keeps what it goes on from")
-    parser.add_argument("--until", type=float, default=float("inf"), help="when to stop, in seconds since 1970")
+    parser.add_argument("--until", type=float, default=math.inf, help="when to stop, in seconds since 1970")
     parser.add_argument("--small", action="store_true", help="with small sizes, to see that it runs")
     asked = parser.parse_args()
     sys.path.insert(0, str(ROOT))
