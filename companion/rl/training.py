@@ -3,7 +3,7 @@
 import contextlib
 import os
 from collections.abc import Iterator, Sequence
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import torch
 import xarray as xr
 
 from companion.population import Grid
+from companion.population.capture import warn_unrecorded
 from companion.population.runs import Run, choose_device
 from companion.population.settings import at_least_one, check, settings_of, shape_settings
 from companion.rl.algorithms import named
@@ -97,6 +98,9 @@ def train(
             another device or version; all before any training.
         TypeError: a value of the wrong type.
         ImportError: the environment needs a package that is not installed.
+
+    Warns:
+        RuntimeWarning: a GPU cannot record the steps, which makes them slower and changes no number; with the reason.
     """
     settings_type, agents_type = named(algorithm)
     world = make_world(environment, [0], torch.device("cpu"))  # to be asked
@@ -127,6 +131,7 @@ def train(
         "film": film,
     }
 
+    report = cache(partial(warn_unrecorded, name=algorithm))  # the same reason once, in a whole run
     marks = {step: column for column, step in enumerate(sorted({*range(every, steps + 1, every), steps}))}
     measured = ("return", "discounted_return", "predicted", *agents_type.WATCHED)
     shapes: dict[str, tuple[int, ...]] = {name: (len(marks),) for name in measured}
@@ -154,7 +159,7 @@ def train(
                 agents = agents_type(values, world.observation_size, actions, members, where)
                 loop = Loop(agents, world, steps)
                 play = partial(world.play, agents, values.gamma, horizon=horizon)
-                collect, learn = loop.programs()
+                collect, learn = loop.programs(report)
                 for step in run.steps(own, loop):
                     if (step - 1) % loop.noise.length == 0:
                         loop.noise.refill()
