@@ -4,11 +4,76 @@ A step of small networks is some hundred operations of a few microseconds each, 
 launching them than the GPU on computing. A CUDA graph is all these launches recorded, and launched as one.
 """
 
+import warnings
 from collections.abc import Callable
+from functools import partial
+from typing import Protocol, runtime_checkable
 
 import torch
 
-__all__ = ["Captured"]
+__all__ = ["RECORDERS", "Captured", "CudaGraphs", "Recorder", "warn_unrecorded"]
+
+
+@runtime_checkable
+class Recorder(Protocol):
+    """How a device records a function."""
+
+    def run(self, function: Callable[[], object]) -> None:
+        """Call it as it is, in the way that has to come before a recording."""
+
+    def record(self, function: Callable[[], object]) -> Callable[[], object]:
+        """Record it, which computes nothing, and return what replays it. What is raised is why that cannot be."""
+
+
+class CudaGraphs:
+    """Records as a CUDA graph; a :class:`Recorder`.
+
+    Args:
+        device: a GPU.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        # One stream for the first calls and for the recording: the workspaces of its matrix products are made once.
+        self._stream = torch.cuda.Stream(device)
+
+    def run(self, function: Callable[[], object]) -> None:
+        """Call it on a stream of its own."""
+        with torch.cuda.device(self.device):
+            current = torch.cuda.current_stream()
+            self._stream.wait_stream(current)  # begins after all before,
+            with torch.cuda.stream(self._stream):
+                function()
+            current.wait_stream(self._stream)  # and all later waits for it
+
+    def record(self, function: Callable[[], object]) -> Callable[[], object]:
+        """Record it on the same stream."""
+        # By torch 2.13's source its allocator may go on asking a graph that was never finished, so that is kept; and
+        # `torch.cuda.graph` does not leave the stream where a recording fails, so that is entered here, too.
+        self._graph = graph = torch.cuda.CUDAGraph()
+        device, stream = torch.cuda.device(self.device), torch.cuda.stream(self._stream)
+        with device, stream, torch.cuda.graph(graph, stream=self._stream):
+            function()
+
+        def replay() -> None:
+            with torch.cuda.device(self.device):
+                graph.replay()
+
+        return replay
+
+
+RECORDERS: dict[str, Callable[[torch.device], Recorder]] = {"cuda": CudaGraphs}
+"""Type of a device to what records on it. On every other a function is simply called."""
+
+
+def warn_unrecorded(reason: str, name: str = "a step") -> None:
+    """Say that something runs as it is instead of recorded."""
+    warnings.warn(
+        f"{name} could not be recorded as a graph; it goes on unrecorded, with the same numbers but more slowly. The "
+        f"reason: {reason}",
+        RuntimeWarning,
+        stacklevel=2,
+    )
 
 
 class Captured:
@@ -22,6 +87,9 @@ class Captured:
     what is made on first use (handles, workspaces, gradients' buffers) exists. They are real calls: nothing is done
     twice, and nothing is undone. The fourth call records the function, which computes nothing, and replays the
     recording; every later call replays it. So n calls are n steps, on any device.
+
+    Where the recording fails, that is reported, and this call and all later ones run as on a CPU. A recording computes
+    nothing, so nothing is lost or done twice: n calls are n steps then, too.
 
     A replay repeats the same operations *on the same memory*. That is the function again if and only if it
 
@@ -39,37 +107,37 @@ class Captured:
     Args:
         function: takes no arguments.
         device: where its tensors live.
+        report: is told why the recording failed, if it did.
     """
 
     WARM_UP = 3
     """Calls before the recording, as many as ``torch.cuda.make_graphed_callables`` makes."""
 
-    def __init__(self, function: Callable[[], object], device: torch.device) -> None:
+    def __init__(
+        self,
+        function: Callable[[], object],
+        device: torch.device,
+        report: Callable[[str], object] = warn_unrecorded,
+    ) -> None:
         self.function = function
-        self.device = device
+        self.report = report
         self.calls = 0
-        self._graph: torch.cuda.CUDAGraph | None = None
-        # One stream for the first calls and for the recording: the workspaces of its matrix products are made once.
-        self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None
+        make = RECORDERS.get(device.type)
+        self._recorder = make(device) if make else None
+        self._call: Callable[[], object] = partial(self._recorder.run, function) if self._recorder else function
 
     def __call__(self) -> None:
         """Take the step."""
-        stream = self._stream
-        if stream is None:
-            self.function()
-            return
-        with torch.cuda.device(self.device):
-            if self.calls < self.WARM_UP:
-                current = torch.cuda.current_stream()
-                stream.wait_stream(current)  # begins after all before,
-                with torch.cuda.stream(stream):
-                    self.function()
-                current.wait_stream(stream)  # and all later waits for it
-            else:
-                if self._graph is None:
-                    graph = torch.cuda.CUDAGraph()
-                    with torch.cuda.graph(graph, stream=stream):
-                        self.function()
-                    self._graph = graph
-                self._graph.replay()
+        if self._recorder and self.calls == self.WARM_UP:
+            self._record(self._recorder)
+        self._call()
         self.calls += 1
+
+    def _record(self, recorder: Recorder) -> None:
+        self._call = self.function
+        try:
+            self._call = recorder.record(self.function)
+        except Exception as error:  # any: if the function itself is at fault, the call that comes now says so
+            first = error.__context__ or error  # what was amiss, and not that the recording could not be ended
+            reason, _, _ = str(first).strip().partition("\n")
+            self.report(f"{type(first).__name__}: {reason}")

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from companion.population import Noise
-from companion.population.capture import Captured
+from companion.population.capture import Captured, warn_unrecorded
 from companion.population.lasting import Lasting, put_back
 from companion.population.memory import keep_freed_memory
 from companion.rl.algorithms import Population
@@ -76,17 +76,24 @@ class Loop:
         """Updates in the first so many steps: one in each that comes after ``learning_starts``."""
         return max(0, steps - self.agents.settings.learning_starts)
 
-    def programs(self) -> tuple[Callable[[], None], list[Callable[[], None]]]:
-        """:meth:`collect`, and each form of :meth:`step`, as a GPU records and replays them; a CPU just calls them."""
+    def programs(
+        self, report: Callable[[str], object] = warn_unrecorded
+    ) -> tuple[Callable[[], None], list[Callable[[], None]]]:
+        """:meth:`collect`, and each form of :meth:`step`, as a GPU records and replays them; a CPU just calls them.
+
+        Args:
+            report: is told why one could not be recorded.
+        """
+        captured = partial(Captured, device=self.device, report=report)
         forms = range(self.agents.cycle)
         if self.world.captured:
-            return Captured(self.collect, self.device), [Captured(partial(self.step, i), self.device) for i in forms]
+            return captured(self.collect), [captured(partial(self.step, i)) for i in forms]
 
         def step(learn: Captured) -> None:
             self.collect()
             learn()
 
-        return self.collect, [partial(step, Captured(partial(self.learn, i), self.device)) for i in forms]
+        return self.collect, [partial(step, captured(partial(self.learn, i))) for i in forms]
 
     def read_watched(self, updates: int) -> dict[str, np.ndarray]:
         """What was watched over the last so many updates, NaN where there were none; then watch afresh."""

@@ -3,7 +3,7 @@
 import contextlib
 import os
 from collections.abc import Iterator, Sequence
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import torch
 import xarray as xr
 
 from companion.population import Grid
+from companion.population.capture import warn_unrecorded
 from companion.population.modes import plain_modes
 from companion.population.runs import Run, choose_device
 from companion.population.settings import at_least_one, check, settings_of, shape_settings, true_or_false
@@ -107,6 +108,9 @@ def train(
         TypeError: a value of the wrong type; or a run with a checkpoint in an environment registered with something
             that cannot be compared, such as an open file.
         ImportError: the environment needs a package that is not installed.
+
+    Warns:
+        RuntimeWarning: a GPU cannot record the steps, which makes them slower and changes no number; with the reason.
     """
     settings_type, agents_type = named(algorithm)
     true_or_false(film=film)
@@ -139,6 +143,7 @@ def train(
         "film": film,
     }
 
+    report = cache(partial(warn_unrecorded, name=algorithm))  # the same reason once, in a whole run
     marks = {step: column for column, step in enumerate(sorted({*range(every, steps + 1, every), steps}))}
     measured = ("return", "discounted_return", "predicted", *agents_type.WATCHED)
     shapes: dict[str, tuple[int, ...]] = {name: (len(marks),) for name in measured}
@@ -166,7 +171,7 @@ def train(
                 agents = agents_type(values, world.observation_size, actions, members, where)
                 loop = Loop(agents, world, steps)
                 play = partial(world.play, agents, values.gamma, horizon=horizon)
-                collect, learn = loop.programs()
+                collect, learn = loop.programs(report)
                 for step in run.steps(own, loop):
                     if (step - 1) % loop.noise.length == 0:
                         loop.noise.refill()

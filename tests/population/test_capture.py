@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from companion.averaging import soft_update
-from companion.population import MLP, Adam, flatten
+from companion.population import MLP, Adam, capture, flatten
 from companion.population.capture import Captured
+from tests.fake_device import Tracing
 from tests.helpers import needs_cuda
 
 
@@ -84,13 +85,92 @@ def test_what_is_changed_in_place_between_replays_is_seen():
     assert_same(plain, captured)
 
 
+def looking(program: Program) -> None:
+    """A step that cannot be recorded."""
+    program.step(1.0 + program.index.item())
+
+
 @needs_cuda
-def test_a_look_at_data_cannot_be_recorded():
-    value = torch.zeros((), device="cuda")
-    step = Captured(lambda: value.add_(value.item()), torch.device("cuda"))
+def test_where_a_gpu_cannot_record_it_says_why_and_goes_on_with_the_same_numbers():
+    device = torch.device("cuda")
+    plain, captured = Program(device), Program(device)
+    step, stream = Captured(functools.partial(looking, captured), device), torch.cuda.current_stream()
+    for call in range(10):
+        with pytest.warns(RuntimeWarning, match="goes on unrecorded") if call == 3 else contextlib.nullcontext():
+            step()
+        looking(plain)
+        assert_same(plain, captured)
+        assert torch.cuda.current_stream() == stream
+    recorded = Captured(captured.step, device)  # another program is none the worse for it
+    for _ in range(6):
+        recorded()
+        plain.step()
+        assert_same(plain, captured)
+
+
+class Watching(Tracing):
+    """Looks at the program before and after a recording."""
+
+    program: Program
+    fails_at: str = ""
+
+    def record(self, function):
+        before = [tensor.clone() for tensor in self.program.state()]
+        try:
+            if self.fails_at == "begin":
+                raise RuntimeError("out of memory")
+            try:
+                return super().record(function)
+            finally:
+                if self.fails_at == "end":
+                    raise RuntimeError("capture was invalidated\n  and much more")
+        finally:
+            assert all(torch.equal(a, b) for a, b in zip(before, self.program.state(), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("step", "fails_at", "reason"),
+    [
+        (looking, "", "DataDependentOutputException: aten._local_scalar_dense.default"),
+        (looking, "end", "DataDependentOutputException: aten._local_scalar_dense.default"),  # not that it ended badly
+        (Program.step, "end", "RuntimeError: capture was invalidated"),
+        (Program.step, "begin", "RuntimeError: out of memory"),
+    ],
+)
+def test_a_recording_that_fails_is_reported_and_changes_nothing(step, fails_at, reason, monkeypatch):
+    cpu = torch.device("cpu")
+    plain, captured = Program(cpu), Program(cpu)
+    monkeypatch.setattr(Watching, "program", captured, raising=False)
+    monkeypatch.setattr(Watching, "fails_at", fails_at)
+    monkeypatch.setitem(capture.RECORDERS, "cpu", Watching)
+    said: list[str] = []
+    call = Captured(functools.partial(step, captured), cpu, said.append)
+    for number in range(10):
+        call()
+        step(plain)
+        assert_same(plain, captured)
+        assert said == ([] if number < 3 else [reason])
+
+
+def test_one_that_works_is_replayed_and_nothing_is_said(monkeypatch):
+    cpu = torch.device("cpu")
+    monkeypatch.setitem(capture.RECORDERS, "cpu", Tracing)
+    plain, captured = Program(cpu), Program(cpu)
+    step = Captured(captured.step, cpu)
+    for _ in range(10):
+        step()
+        plain.step()
+        assert_same(plain, captured)
+    assert step._recorder.recorded == 1
+
+
+def test_a_function_at_fault_says_so_itself_when_it_is_called_unrecorded(monkeypatch):
+    monkeypatch.setitem(capture.RECORDERS, "cpu", Tracing)
+    answers = iter([1, 2, 3])
+    step = Captured(lambda: next(answers), torch.device("cpu"))
     for _ in range(3):
         step()
-    with pytest.raises(RuntimeError):
+    with pytest.warns(RuntimeWarning, match="StopIteration"), pytest.raises(StopIteration):
         step()
 
 
@@ -116,15 +196,29 @@ class Stream:
 calls: list[str] = []
 
 
-def test_three_calls_as_they_are_then_one_recording_and_a_replay_for_each(monkeypatch):
-    """The order of things on a GPU, with stand-ins for what only a GPU has."""
+class Left(contextlib.AbstractContextManager):
+    """A stream that tells when it is left."""
+
+    def __init__(self, stream: Stream) -> None:
+        self.stream = stream
+
+    def __exit__(self, *error: object) -> None:
+        calls.append(f"left {self.stream.name}")
+
+
+@pytest.fixture
+def gpu(monkeypatch):
+    """Stand-ins for what only a GPU has, which tell `calls` of the order of things. Called with False they record no
+    more."""
     calls.clear()
-    main = Stream("main")
+    main, works = Stream("main"), [True]
 
     @contextlib.contextmanager
     def recording(graph, stream):
         calls.append(f"record on {stream.name}")
         yield
+        if not works[-1]:
+            raise RuntimeError("capture was invalidated")
         calls.append("recorded")
 
     monkeypatch.setattr(torch.cuda, "device", contextlib.nullcontext)
@@ -133,9 +227,27 @@ def test_three_calls_as_they_are_then_one_recording_and_a_replay_for_each(monkey
     monkeypatch.setattr(torch.cuda, "current_stream", lambda: main)
     monkeypatch.setattr(torch.cuda, "CUDAGraph", Graph)
     monkeypatch.setattr(torch.cuda, "graph", recording)
+    return works.append
+
+
+def test_three_calls_as_they_are_then_one_recording_and_a_replay_for_each(gpu):
     step = Captured(lambda: calls.append("function"), torch.device("cuda"))
     for _ in range(6):
         step()
     real = ["side waits for main", "function", "main waits for side"]
     assert calls == [*real * 3, "record on side", "function", "recorded", *["replay"] * 3]
     assert step.calls == 6
+
+
+def test_after_a_recording_that_failed_there_are_only_plain_calls(gpu, monkeypatch):
+    step = Captured(lambda: calls.append("function"), torch.device("cuda"))
+    for _ in range(3):
+        step()
+    calls.clear()
+    gpu(False)
+    monkeypatch.setattr(torch.cuda, "stream", Left)
+    with pytest.warns(RuntimeWarning, match="RuntimeError: capture was invalidated"):
+        step()
+    step()
+    assert calls == ["record on side", "function", "left side", "function", "function"]
+    assert step.calls == 5
