@@ -79,9 +79,9 @@ def _refuse(path: str, key: str, what: str) -> NoReturn:
 
 
 def _reached(name: str, value: Any) -> Iterator[tuple[str, Any]]:
-    """A value and what is reached from it, by name: through containers, objects and, other than in a copy, functions.
+    """A value and what is reached from it, by name: through containers, objects, and functions, as no deep copy does.
 
-    Modules are not entered.
+    Modules are not entered, and what a function refers to by the names of its file is not followed further.
     """
     seen: set[int] = set()
     waiting: list[tuple[str, Any]] = [(name, value)]
@@ -93,7 +93,7 @@ def _reached(name: str, value: Any) -> Iterator[tuple[str, Any]]:
         yield name, value
         if isinstance(value, types.FunctionType):
             own, shared = _variables(value)
-            yield from shared.items()  # whose further references are the file's, and not the network's
+            yield from shared.items()
             waiting += own.items()
         elif isinstance(value, types.MethodType):
             waiting += [(name, value.__func__), (name, value.__self__)]

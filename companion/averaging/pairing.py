@@ -22,11 +22,8 @@ Buffers = Literal["copy", "average", "keep"]
 Rule = Buffers | Literal["fit"]  # the last: copy what both networks have in the same shape, statistics too
 Network = nn.Module | Iterable[Tensor]
 
-PLAIN = (
-    Tensor,
-    nn.Parameter,
-    Frozen,
-)  # a subclass (a fake tensor, a distributed one) may have no values and no address
+# Other subclasses of Tensor (a fake tensor, a distributed one) may have no values and no address.
+PLAIN = (Tensor, nn.Parameter, Frozen)
 _WRAPPED = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")  # torch.compile, FSDP, checkpointing
 
 
@@ -300,13 +297,13 @@ def sharded(network: nn.Module) -> Iterator[nn.Module]:
 
 def _refuse_sharded(network: nn.Module, role: str) -> None:
     for part in sharded(network):
-        state = getattr(part, "training_state", None)
-        if state is not None and state.name != "SUMMON_FULL_PARAMS":  # the first version
+        second = hasattr(part, "reshard")
+        if not second and part.training_state.name != "SUMMON_FULL_PARAMS":  # type: ignore[union-attr]
             raise TypeError(
                 f"{role} is sharded by FullyShardedDataParallel; update target within "
                 f"FullyShardedDataParallel.summon_full_params({role})"
             )
-        if state is None and role == "target":  # the second throws away what is written to whole tensors
+        if second and role == "target":  # which throws away what is written to whole tensors
             raise TypeError(_distributed(role, f"{role} is sharded by fully_shard"))
 
 

@@ -102,7 +102,7 @@ class TargetNetwork(nn.Module):
             self.register_buffer("tau", weight.detach().clone(), persistent=False)
         else:
             self.tau = weight
-        if factory is None and any(sharded(online)):
+        if factory is None and next(sharded(online), None) is not None:
             raise TypeError("online is sharded by FSDP; pass factory=, a function that builds the network unsharded")
         self.module = _built_by(factory) if factory is not None else deep_copy(unwrapped(online))
         self.module.zero_grad()  # a deep copy takes gradients along
@@ -145,7 +145,7 @@ class TargetNetwork(nn.Module):
                 soft_update(online, self.average, tau, buffers=self.buffer_rule)
                 soft_update(self.average, self.module, 1.0, buffers=self.buffer_rule)
         if count is None:
-            self._traced = torch.tensor(1) if self._traced is None else self._traced + 1
+            self._traced = torch.tensor(1, device="cpu") if self._traced is None else self._traced + 1
         else:
             self.count = count
 
@@ -201,7 +201,7 @@ class TargetNetwork(nn.Module):
 
     def get_extra_state(self) -> Tensor:
         """The position of the clock, for ``state_dict``: a tensor, which every format can store."""
-        return torch.tensor(self.count)
+        return torch.tensor(self.count, device="cpu")
 
     def set_extra_state(self, state: object) -> None:
         """Set the clock, for ``load_state_dict``."""

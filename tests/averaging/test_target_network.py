@@ -516,6 +516,12 @@ class TestSaving:
         assert len({value.data_ptr() for value in state.values()}) == len(state)
         assert state["_extra_state"].item() == 1
 
+    def test_the_clock_is_saved_where_it_can_be_read_whatever_the_default_device(self) -> None:
+        target = TargetNetwork(network())
+        target.count = 5
+        with torch.device("meta"):
+            assert target.state_dict()["_extra_state"].item() == 5
+
     def test_a_clock_that_was_saved_as_a_dict_is_read(self) -> None:
         target = TargetNetwork(network())
         target.load_state_dict(target.state_dict() | {"_extra_state": {"count": 7}})
