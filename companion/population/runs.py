@@ -159,6 +159,10 @@ class Program(Protocol):
         """Go on from where :meth:`state` was taken, after so many steps."""
 
 
+class Stopped(Exception):  # noqa: N818 - no error: somebody wants an end
+    """A measurement is broken off, since the run is asked to end."""
+
+
 class Run:
     """A run of a grid's members: what was measured of them, and how far they came, through all that may befall it.
 
@@ -175,6 +179,14 @@ class Run:
     every member is a group of its own. Of several processes each has a share of the members, unless they all train
     each member together. The steps come to an end early when Ctrl-C is pressed or the time is up; then, and at the
     checkpoint's interval, and when a group is done, a checkpoint is written.
+
+    What takes long to measure need not be waited for::
+
+        for step in run.steps(own, program):
+            if not run.owed:
+                ...                                 # take it
+            with run.measuring():
+                ...                                 # call run.look() now and then
 
     Args:
         label: what the progress bar says.
@@ -237,6 +249,10 @@ class Run:
         self._groups = [(own, fixed) for own, fixed in groups if len(own)]
         self._began = time.perf_counter()
         self._made: dict[str, Any] = {}
+        self.owed = False
+        """Whether the step at hand was taken already, by a call that was stopped while it measured."""
+        self._making_up = False
+        self._written = dict.fromkeys(("trained", "diverged"))  # arrays that a checkpoint needs; a film's are large
         self._left: Any = None  # by the program that a checkpoint interrupted
         self._generators: dict[str, Any] = {}  # where they were when the program began
         decides = {**arguments, "device": device_name(device)}
@@ -248,10 +264,11 @@ class Run:
         with contextlib.ExitStack() as stack:
             stack.enter_context(self._checkpoint.held())
             if state := self._checkpoint.load(self.device):
-                for name, array in self._arrays.items():
-                    array[:] = state["arrays"][name].cpu().numpy()
+                for name, values in state["arrays"].items():
+                    self._arrays[name][:] = values.cpu().numpy()
+                self._written |= dict.fromkeys(state["arrays"])
                 self._began -= state["seconds"]
-                self._made, self._left = state["made"], state["program"]
+                self._made, self._left, self.owed = state["made"], state["program"], state["owed"]
             done = sum(self.taken(own) for own, _ in self._groups)
             total = self.total * len(self._groups)
             self._bar = stack.enter_context(progress_bar(self.label, total, done=done, show=self.progress))
@@ -280,8 +297,8 @@ class Run:
     def steps(self, own: Int[np.ndarray, " own"], program: Program) -> Iterator[int]:
         """The numbers of the steps that these members have before them. A step is over when the next is asked for."""
         before = self.taken(own)
-        if before:
-            program.load_state(self._left, before)
+        if before or self.owed:
+            program.load_state(self._left, before + self.owed)
             self._left = None
         kept = self._checkpoint.path is not None
         if kept:
@@ -289,14 +306,36 @@ class Run:
             self._generators = _global_generators()
         for step in range(before + 1, self.total + 1):
             yield step
-            self.trained[own] = step
-            self._bar.update()
+            if not self.owed:
+                self.trained[own] = step
+                self._bar.update()
             stop = self._asked  # looked at once: it may become true at any time
-            if kept and step < self.total and (stop or self._checkpoint.due):
+            if kept and self.taken(own) < self.total and (stop or self._checkpoint.due):
                 self._checkpoint.save(self._state(program))
             if stop:
                 break
         self._made = provenance(self.device, self._began)
+
+    @contextlib.contextmanager
+    def measuring(self) -> Iterator[None]:
+        """What is done within may be broken off by :meth:`look`, and is then done in the next call.
+
+        The step is not over before. What is made up for is not broken off by the clock: so every call gets ahead.
+        """
+        self._making_up, self.owed = self.owed, True
+        with contextlib.suppress(Stopped):
+            yield
+            self.owed = False
+
+    def look(self) -> None:
+        """Look whether to go on with a measurement.
+
+        Raises:
+            Stopped: Ctrl-C was pressed, or the time is up. :meth:`measuring` knows what to do.
+        """
+        wish = self._stop.interrupted or (self._stop.asked and not self._making_up)
+        if agreed(wish) if self.together else wish:
+            raise Stopped
 
     def write(
         self,
@@ -325,6 +364,7 @@ class Run:
         well = self.diverged[own] == 0
         for name, values in row.items():
             self.results[name][own[well], ..., column] = values[well]
+        self._written |= dict.fromkeys(row)
 
     def gathered(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """The results of all members, of every process, and the facts of the run.
@@ -372,8 +412,9 @@ class Run:
                         "the numbers that a step is given, or companion.population.Streams, or train without one"
                     )
         return {
-            "arrays": {name: torch.from_numpy(array) for name, array in self._arrays.items()},
+            "arrays": {name: torch.from_numpy(self._arrays[name]) for name in self._written},
             "seconds": time.perf_counter() - self._began,
             "made": self._made,
             "program": None if program is None else program.state(),
+            "owed": self.owed,
         }

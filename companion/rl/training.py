@@ -170,23 +170,26 @@ def train(
                 actions = world.actions or world.action_size
                 agents = agents_type(values, world.observation_size, actions, members, where)
                 loop = Loop(agents, world, steps)
-                play = partial(world.play, agents, values.gamma, horizon=horizon)
+                play = partial(world.play, agents, values.gamma, horizon=horizon, look=run.look)
                 collect, learn = loop.programs(report)
                 for step in run.steps(own, loop):
-                    if (step - 1) % loop.noise.length == 0:
-                        loop.noise.refill()
                     updates = loop.updates(step)
-                    if updates == 0:
-                        collect()
-                    else:
-                        learn[(updates - 1) % len(learn)]()
-                    if step in marks:
+                    if not run.owed:
+                        if (step - 1) % loop.noise.length == 0:
+                            loop.noise.refill()
+                        if updates == 0:
+                            collect()
+                        else:
+                            learn[(updates - 1) % len(learn)]()
+                    if step not in marks:
+                        continue
+                    with run.measuring():
+                        row = play(episodes=evaluation_episodes)
+                        film_of = play(episodes=1, film=True) if film and step == steps else {}
                         new = updates - loop.updates((step - 1) // every * every)
-                        row = {**play(episodes=evaluation_episodes), **loop.read_watched(new)}
-                        run.write(own, marks[step], row, step, judge=new > 0)
-                if film and run.taken(own) == steps:
-                    film_of = play(episodes=1, film=True)
-                    run.write(own, slice(None), {"episode": film_of["episode"]}, steps, judge=False)
+                        run.write(own, marks[step], {**row, **loop.read_watched(new)}, step, judge=new > 0)
+                        if film_of:
+                            run.write(own, slice(None), {"episode": film_of["episode"]}, steps, judge=False)
 
     results, facts = run.gathered()
     if film:  # frames after the longest episode hold nothing

@@ -1,5 +1,6 @@
 """What is measured of a network on the way, without changing it."""
 
+from collections.abc import Callable
 from copy import deepcopy
 
 import torch
@@ -18,10 +19,17 @@ MEASURED = ("knn", "spread", "effective_rank", "alignment", "uniformity")
 """What is measured at every mark."""
 
 _JUDGED = 2_000  # pictures whose embeddings are measured
+_AT_A_TIME = 1_000  # pictures between two looks
 
 
 def evaluate(
-    online: nn.Sequential, data: Dataset, augmentation: Augmentation, seed: int, *, final: bool = False
+    online: nn.Sequential,
+    data: Dataset,
+    augmentation: Augmentation,
+    seed: int,
+    *,
+    final: bool = False,
+    look: Callable[[], None] = lambda: None,
 ) -> dict[str, Tensor]:
     """The numbers of :data:`MEASURED`; at the end also ``linear``, and the test pictures' ``features``.
 
@@ -33,8 +41,18 @@ def evaluate(
         augmentation: how far the judged views are from their pictures.
         seed: decides those views.
         final: whether this is the end.
+        look: called now and then; what it raises ends the evaluation, which leaves no trace.
     """
-    bank, queries = (probes.features(online[0], part.images) for part in (data.train, data.test))
+
+    def features(images: Tensor) -> Tensor:
+        parts = []
+        for some in images.split(_AT_A_TIME):
+            look()
+            parts.append(probes.features(online[0], some))
+        return torch.cat(parts)
+
+    bank, queries = features(data.train.images), features(data.test.images)
+    look()
     classes = len(data.classes)
     judged = data.test.images[:_JUDGED]
     first, second = (
@@ -50,6 +68,7 @@ def evaluate(
             "alignment": probes.alignment(first, second),
             "uniformity": probes.uniformity(first),
         }
+    look()
     if final:
         measured |= {"linear": torch.tensor(torch.nan), "features": queries}
         if bank.isfinite().all() and queries.isfinite().all():

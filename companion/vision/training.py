@@ -305,22 +305,25 @@ def train(
             if run.taken(own) == 0:
                 run.write(own, 0, _row(evaluate(calibrated(learner.online, data), data, how, seed)), 0)
             for step in run.steps(own, training):
-                training.step(step)
+                if not run.owed:
+                    training.step(step)
                 epoch, rest = divmod(step, per_epoch)
                 if rest or epoch not in marks:
                     continue
-                measured = evaluate(learner.online, data, how, seed, final=step == steps)
-                since = step - per_epoch * max(mark for mark in marks if mark < epoch)
-                at_marks = {"loss": training.read_loss(since)} | {name: measured[name] for name in MEASURED}
-                run.write(own, marks[epoch], _row(at_marks), step)
-                if isinstance(learner, moco.Learner):
-                    with training.precision():
-                        drift = learner.drift(views, step)
-                    run.write(own, marks[epoch], _row({"drift": _filled(drift, ages)}), step, judge=False)
-                if step == steps:
-                    run.write(own, 0, _row({"linear": measured["linear"]}), step)
-                    if keep_features:
-                        run.write(own, 0, _row({"features": _filled(measured["features"], width)}), step, judge=False)
+                with run.measuring():
+                    measured = evaluate(learner.online, data, how, seed, final=step == steps, look=run.look)
+                    since = step - per_epoch * max(mark for mark in marks if mark < epoch)
+                    at_marks = {"loss": training.read_loss(since)} | {name: measured[name] for name in MEASURED}
+                    run.write(own, marks[epoch], _row(at_marks), step)
+                    if isinstance(learner, moco.Learner):
+                        with training.precision():
+                            drift = learner.drift(views, step)
+                        run.write(own, marks[epoch], _row({"drift": _filled(drift, ages)}), step, judge=False)
+                    if step == steps:
+                        run.write(own, 0, _row({"linear": measured["linear"]}), step)
+                        if keep_features:
+                            features = _filled(measured["features"], width)
+                            run.write(own, 0, _row({"features": features}), step, judge=False)
 
     results, facts = run.gathered()
     dims = {"drift": ("age", "epoch"), "linear": (), "features": ("picture", "feature")}

@@ -9,6 +9,7 @@ import threading
 from collections import deque
 from functools import partial
 from io import StringIO
+from types import SimpleNamespace
 
 import gymnasium
 import numpy as np
@@ -20,6 +21,8 @@ from gymnasium.envs.registration import WrapperSpec
 from companion import rl
 from companion.rl import dqn
 from companion.rl.algorithms import ALGORITHMS
+from companion.rl.environments import TensorWorld
+from companion.rl.environments.adapter import GymnasiumWorld
 from companion.rl.loop import Loop
 from tests.helpers import (
     assert_can_be_kept,
@@ -122,20 +125,73 @@ def test_ctrl_c_at_the_very_first_step_gives_a_labelled_nothing_and_twice_ends_i
         train()
 
 
-def test_ctrl_c_in_the_last_step_interrupts_nothing(at):
-    at(60, press_ctrl_c)
-    assert "interrupted" not in train().attrs
-
-
 def test_a_run_stops_when_its_minutes_are_over_and_goes_on_when_called_again(tmp_path):
-    whole = train()
+    """Each call takes a step at least, or makes up for the evaluation that the one before had no time for."""
+    whole = train(film=True)
     path = tmp_path / "run.pt"
-    run = train(checkpoint=path, minutes=0)
+    for step in (n for mark in (15, 30, 45, 60) for n in (*range(mark - 14, mark), mark - 1, mark)):
+        run = train(checkpoint=path, minutes=0, film=True)
+        assert run.attrs.get("interrupted") == (f"at step {step} of 60" if step < 60 else None)
+    assert_same_run(whole, run)
+
+
+@pytest.fixture
+def endless():
+    """The name of an environment whose episodes go on for a million steps."""
+    entry = "gymnasium.envs.classic_control.pendulum:PendulumEnv"
+    gymnasium.register("Endless-v0", entry, max_episode_steps=1_000_000)
+    yield "Endless-v0"
+    gymnasium.registry.pop("Endless-v0")
+
+
+def press_ctrl_c_in_play(monkeypatch, world: type, of_film: bool) -> None:
+    """In the fourth step of an evaluation, or of the film; there may be no fifth."""
+    play = world.play
+
+    def watched(self, agents, *words, film=False, **more):
+        steps = [0]
+
+        def policy(observation):
+            steps[0] += film == of_film
+            assert steps[0] <= 4
+            if steps[0] == 4:
+                press_ctrl_c()
+            return agents.policy(observation)
+
+        return play(self, SimpleNamespace(policy=policy, predict=agents.predict), *words, film=film, **more)
+
+    monkeypatch.setattr(world, "play", watched)
+
+
+@pytest.mark.parametrize("film", [False, True], ids=["evaluation", "film"])
+@pytest.mark.parametrize(
+    ("algorithm", "environment", "world"),
+    [("dqn", "CartPole-v1", TensorWorld), ("td3", "Pendulum-v1", TensorWorld), ("dqn", "Acrobot-v1", GymnasiumWorld)],
+)
+def test_an_evaluation_is_broken_off_within_a_step_and_made_up_for(
+    algorithm, environment, world, film, tmp_path, at, monkeypatch
+):
+    settings = {"evaluation_episodes": 1, "horizon": 5, "film": True, "evaluate_every": 30, "seeds": 1}
+    whole = train(algorithm, environment, **settings)
+    press_ctrl_c_in_play(monkeypatch, world, film)
+    last = 60 if film else 30
+    run = train(algorithm, environment, **settings, checkpoint=tmp_path / "run.pt")
+    assert run.attrs["interrupted"] == f"at step {last - 1} of 60"
+    assert run["return"].isel(step=last // 30 - 1).isnull().all()
+    monkeypatch.undo()
+    at(60 - last + 1, fail)  # the step itself is not taken again
+    assert_same_run(whole, train(algorithm, environment, **settings, checkpoint=tmp_path / "run.pt"))
+
+
+def test_minutes_and_memory_do_not_hang_on_the_time_limit(endless, tmp_path):
+    """Evaluating a million steps takes minutes, and their actions fill megabytes."""
+    settings = {"evaluate_every": 2, "film": True, "checkpoint": tmp_path / "run.pt"}
+    run = train("td3", endless, **settings, minutes=0)
     assert run.attrs["interrupted"] == "at step 1 of 60"
-    for step in range(2, 60):  # each call takes a step at least
-        run = train(checkpoint=path, minutes=0)
-        assert run.attrs["interrupted"] == f"at step {step} of 60"
-    assert_same_run(whole, train(checkpoint=path, minutes=0))
+    assert (tmp_path / "run.pt").stat().st_size < 1e6
+    run = train("td3", endless, **settings, minutes=0)
+    assert run.attrs["interrupted"] == "at step 1 of 60"
+    assert run["return"].isnull().all()
 
 
 _TOLD_TO_END = """

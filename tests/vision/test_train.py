@@ -251,7 +251,7 @@ def test_a_run_stops_when_its_minutes_are_over_and_goes_on_when_called_again(tmp
     whole = train(**settings)
     run = train(**settings, checkpoint=tmp_path / "run.pt", minutes=0)
     assert run.attrs["interrupted"] == "between steps 0 and 1 of 4"
-    for _ in range(7):  # each call takes a step at least
+    for _ in range(7 + 2):  # each call takes a step at least, or makes up for one of two evaluations
         assert "interrupted" in run.attrs
         run = train(**settings, checkpoint=tmp_path / "run.pt", minutes=0)
     assert "interrupted" not in run.attrs
@@ -450,6 +450,37 @@ def test_the_data_set_is_left_as_it_was():
     train(epochs=1)
     assert torch.equal(before.train.images, PICTURES.train.images)
     assert before.augmentation == PICTURES.augmentation
+
+
+@pytest.mark.parametrize("pressed", [1, 2, 3, 4])
+@pytest.mark.parametrize("mark", [1, 2])
+def test_an_evaluation_is_broken_off_and_made_up_for(mark, pressed, tmp_path, at, monkeypatch):
+    """Ctrl-C in the n-th part of it, of which there are four; and by the clock, before the first."""
+    whole = train("moco", evaluate_every=1, keep_features=True)
+    arguments = {"evaluate_every": 1, "keep_features": True, "checkpoint": tmp_path / "run.pt"}
+    evaluated = [0]
+
+    def pressing(*words, look=lambda: None, **more):
+        evaluated[0] += 1
+        looks = [0]
+
+        def looked():
+            looks[0] += 1
+            if evaluated[0] == 1 + mark and looks[0] == pressed:  # the first comes before training
+                press_ctrl_c()
+            look()
+
+        return evaluate(*words, look=looked, **more)
+
+    monkeypatch.setattr(training, "evaluate", pressing)
+    run = train("moco", **arguments)
+    assert run.attrs["interrupted"] == f"at step {4 * mark - 1} of 8"
+    assert run["knn"].sel(epoch=mark).isnull().all()
+    monkeypatch.undo()
+    at(8 - 4 * mark + 1, fail)  # the step itself is not taken again
+    again = train("moco", **arguments, minutes=0)
+    assert again.attrs.get("interrupted") == ("at step 4 of 8" if mark == 1 else None)
+    assert_same_run(whole, train("moco", **arguments))
 
 
 class Readers(byol.Learner):

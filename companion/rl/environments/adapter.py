@@ -16,7 +16,7 @@ import importlib.metadata
 import re
 import warnings
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import gymnasium
@@ -140,7 +140,14 @@ class GymnasiumWorld:
 
     @torch.no_grad()
     def play(
-        self, agents: Player, gamma: Float[Tensor, "member"], *, episodes: int, horizon: int, film: bool = False
+        self,
+        agents: Player,
+        gamma: Float[Tensor, "member"],
+        *,
+        episodes: int,
+        horizon: int,
+        film: bool = False,
+        look: Callable[[], None] = lambda: None,
     ) -> dict[str, np.ndarray]:
         """Play greedy episodes, see :meth:`World.play`, in environments kept for nothing else, one a member.
 
@@ -164,6 +171,7 @@ class GymnasiumWorld:
             frames = np.full((len(member), self.time_limit + 1, self.observation_size), np.nan, dtype=np.float32)
             frames[:, 0] = observation
         while playing.any():
+            look()
             given = _rows(agents.policy(self._tensor(observation)[:, None]).squeeze(1))
             observation, reward, terminated, truncated, _ = stage.step(self._sent(given))
             reward = np.where(np.isnan(given).any(-1), np.nan, reward)
@@ -194,7 +202,8 @@ class GymnasiumWorld:
         """
         if self.autoreset_mode is not AutoresetMode.DISABLED:
             raise ValueError(f"a checkpoint needs AutoresetMode.DISABLED; with {self.autoreset_mode} there is no seed")
-        episode = {"seed": self._seed, "elapsed": self._elapsed, "actions": self._actions}
+        actions = self._actions[:, : self._elapsed.max()]  # there is room for the longest episode
+        episode = {"seed": self._seed, "elapsed": self._elapsed, "actions": actions}
         return {**{name: torch.from_numpy(array) for name, array in episode.items()}, "observation": self.observation}
 
     def load_state(self, state: dict[str, Tensor]) -> None:
@@ -203,6 +212,7 @@ class GymnasiumWorld:
         Raises:
             RuntimeError: the same seed and actions lead elsewhere.
         """
+        self._elapsed[:] = state["elapsed"].cpu().numpy()
         for name, tensor in self.state().items():
             tensor.copy_(state[name])
         steps = int(self._elapsed.max())

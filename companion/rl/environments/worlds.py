@@ -4,7 +4,7 @@ What an algorithm must not get wrong is here, once: the next observation that is
 last, never the first of the next episode; and time running out is told apart from the episode's end.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -75,7 +75,14 @@ class World(Protocol):
         """Act once; where an episode is over, the next one starts."""
 
     def play(
-        self, agents: Player, gamma: Float[Tensor, "member"], *, episodes: int, horizon: int, film: bool = False
+        self,
+        agents: Player,
+        gamma: Float[Tensor, "member"],
+        *,
+        episodes: int,
+        horizon: int,
+        film: bool = False,
+        look: Callable[[], None] = lambda: None,
     ) -> dict[str, np.ndarray]:
         """Play greedy episodes elsewhere, always from the same start states, and measure their returns.
 
@@ -85,6 +92,7 @@ class World(Protocol):
             episodes: how many for each member.
             horizon: steps over which the discounted return is summed, which may lie beyond the time limit.
             film: whether to return what was seen in the first episode.
+            look: called before every step; what it raises ends the playing, which leaves no trace.
 
         Returns:
             Means over the episodes, a number a member: ``return`` (of the steps within the time limit),
@@ -148,7 +156,14 @@ class TensorWorld:
 
     @torch.no_grad()
     def play(
-        self, agents: Player, gamma: Float[Tensor, "member"], *, episodes: int, horizon: int, film: bool = False
+        self,
+        agents: Player,
+        gamma: Float[Tensor, "member"],
+        *,
+        episodes: int,
+        horizon: int,
+        film: bool = False,
+        look: Callable[[], None] = lambda: None,
     ) -> dict[str, np.ndarray]:
         """Play greedy episodes, see :meth:`World.play`; one more start state where a film is asked for is its own."""
         environment = self.environment
@@ -160,6 +175,7 @@ class TensorWorld:
         predicted = agents.predict(observation).mean(-1)
         frames = [observation[:, 0]]
         for t in range(self.time_limit if film else max(self.time_limit, horizon)):
+            look()
             if t % 25 == 0 and not alive.any():  # a look at data, outside the training step
                 break
             state, reward, terminated = environment.step(state, self._scaled(agents.policy(observation)))
