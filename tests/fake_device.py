@@ -30,7 +30,7 @@ from torch._subclasses.fake_tensor import (
     FakeTensorMode,
 )
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves, tree_map_only
+from torch.utils._pytree import keystr, tree_flatten_with_path, tree_leaves, tree_map_only
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from companion.averaging import updates
@@ -204,7 +204,8 @@ def second_device() -> Iterator[FakeDevice]:
 
     def saved(content: Any, *arguments: Any, **named: Any) -> None:
         if isinstance(content, dict) and "state" in content:
-            kept = tree_leaves(content["state"]["program"])
+            kept, _ = tree_flatten_with_path(content["state"]["program"])
+            kept = [part for place, part in kept if "_extra_state" not in keystr(place)]  # a clock is the host's
             device.saved.append({tensor.device for tensor in kept if isinstance(tensor, Tensor)})
         save(tree_map_only(FakeTensor, Tensor.cpu, content), *arguments, **named)
 
