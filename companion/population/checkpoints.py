@@ -25,7 +25,7 @@ from companion.population.shares import from_first, rank_and_world
 
 __all__ = ["Checkpoint", "check_path", "load", "save"]
 
-FORMAT = 1
+FORMAT = 2
 """Layout of the file; a file of another is refused."""
 
 _NAME = "slow-copy checkpoint"

@@ -109,10 +109,10 @@ def test_another_version_is_refused(path, monkeypatch):
     save(path, ARGUMENTS, make_state())
     with monkeypatch.context() as later:
         later.setattr(companion, "__version__", "9.9")
-        with pytest.raises(ValueError, match=r"is a slow-copy checkpoint, format 1, version .*go on with that version"):
+        with pytest.raises(ValueError, match=r"is a slow-copy checkpoint, format 2, version .*go on with that version"):
             load(path, ARGUMENTS)
-    monkeypatch.setattr(checkpoints, "FORMAT", 2)
-    with pytest.raises(ValueError, match=r"and this is a slow-copy checkpoint, format 2"):
+    monkeypatch.setattr(checkpoints, "FORMAT", 3)
+    with pytest.raises(ValueError, match=r"and this is a slow-copy checkpoint, format 3"):
         load(path, ARGUMENTS)
 
 
