@@ -189,7 +189,10 @@ class _WithoutData(TorchDispatchMode):
 
 
 def in_slices(train: Callable[..., xr.Dataset], path: Path) -> int:
-    """Train a step at a time, each time from the checkpoint of the one before; returns how often."""
+    """Train a step at a time, each time from the checkpoint of the one before; returns how often.
+
+    An evaluation is broken off at once, and has a call of its own.
+    """
     calls = 1
     while "interrupted" in train(checkpoint=path, minutes=0).attrs:
         calls += 1
