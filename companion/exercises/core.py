@@ -19,7 +19,6 @@ from types import FunctionType
 from typing import Any, Literal
 
 import numpy as np
-import platformdirs
 
 from companion.study.pages import say, send
 
@@ -361,6 +360,8 @@ def _brief(value: object) -> str:
 
 
 def _progress_file() -> Path:
+    import platformdirs  # here, since without it a chapter still trains
+
     return platformdirs.user_data_path("slow-copy") / "progress.json"
 
 
