@@ -87,7 +87,7 @@ def stand_in() -> None:
     Without IPython a cell's words are printed. What draws can be imported and named, and is missing where it is called.
     """
     if not _importable("IPython"):
-        for name in ("IPython", "IPython.core", "IPython.display", "IPython.core.interactiveshell"):
+        for name in ("IPython.display", "IPython.core.interactiveshell"):  # no more: others ask whether there is one
             sys.modules[name] = types.ModuleType(name)
         shell = type("InteractiveShell", (), {"initialized": staticmethod(lambda: False)})
         sys.modules["IPython.core.interactiveshell"].InteractiveShell = shell  # type: ignore[attr-defined]
@@ -147,6 +147,7 @@ def test(file: Path, keep: Path, seconds: float, small: bool) -> int:
         print("without beartype, which checks shapes at run time")
         sys.modules["beartype"] = types.ModuleType("beartype")
         sys.modules["beartype"].beartype = lambda checked: checked  # type: ignore[attr-defined]
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # a machine's own may fail
     tests = Tests(keep / "passed", time.monotonic() + seconds)
     options = ["-p", "no:cacheprovider", "-c", str(ROOT / "pyproject.toml"), "--no-header", "-rs"]
     with contextlib.redirect_stdout(sys.stderr):
