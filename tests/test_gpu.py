@@ -348,7 +348,7 @@ def test_there_is_no_gpu_here_and_it_says_what_can_be_done():
 
 
 def test_the_target_asks_for_no_environment_of_the_book():
-    command = ["make", "-n", "gpu", "PYTHON=some-python", "MINUTES=9", "SMALL=1"]
+    command = ["make", "--no-print-directory", "-n", "gpu", "PYTHON=some-python", "MINUTES=9", "SMALL=1"]
     planned = subprocess.run(command, cwd=gpu.ROOT, capture_output=True, text=True, check=True).stdout
     assert planned == "some-python tools/gpu.py --minutes 9 --small\n"
 

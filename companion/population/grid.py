@@ -102,7 +102,7 @@ class Grid:
         Args:
             variables: name to (names of the dimensions after ``member``, array that leads with ``member``).
             coords: coordinates of those further dimensions.
-            attrs: facts of the run, kept as :func:`~companion.files.attribute` says.
+            attrs: facts of the run, kept as ``companion.files.attribute`` says.
 
         Swept settings and seeds are coordinates. A swept setting whose values are no numbers is labelled by text:
         ``(64, 64)`` as ``"64-64"``.

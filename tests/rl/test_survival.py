@@ -382,7 +382,7 @@ def test_agents_that_diverge_disturb_neither_world_nor_evaluation(algorithm, env
     tame = train(algorithm, environment, **{setting: 1e-3}, seeds=1, **more)
     assert run["return"].sel({setting: 1e38}).isel(step=-1).isnull().all()
     for name in tame.data_vars:
-        np.testing.assert_array_equal(tame[name], run[name].sel({setting: 1e-3}))
+        np.testing.assert_allclose(tame[name], run[name].sel({setting: 1e-3}), rtol=1e-5)  # kernels may round otherwise
 
 
 def test_two_processes_give_the_result_of_one(tmp_path):

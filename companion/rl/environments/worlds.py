@@ -62,7 +62,7 @@ class World(Protocol):
     simulator: str
     """What computes the environment, with versions."""
     registered: dict[str, Any]
-    """All that decides what the environment is beside its name, see :func:`~companion.population.described.described`;
+    """All that decides what the environment is beside its name, see ``companion.population.described``;
     nothing where that is the package's own."""
     captured: bool
     """Whether `step` is a tensor program, which a GPU can record."""
