@@ -122,7 +122,8 @@ def execute(notebook: Path, python: Path, package: str, threads: int) -> bool:
         options = ["--nbmake", f"--nbmake-timeout={SECONDS_A_CELL}", "--overwrite", "-p", "no:cacheprovider", "-q"]
         # The kernel is this environment's, whatever kernels the user has installed elsewhere.
         own = {"COMPANION_PROGRESS": "0", "PYDEVD_DISABLE_FILE_VALIDATION": "1", "JUPYTER_PREFER_ENV_PATH": "1"}
-        own |= {name: os.environ.get(name, str(threads)) for name in THREADS}
+        share = os.environ.get("OMP_NUM_THREADS", str(threads))  # who asks for one thread means one of each kind
+        own |= {name: os.environ.get(name, share) for name in THREADS}
         start = time.monotonic()
         with log.open("w") as out:
             command = [python, "-m", "pytest", *options, copy]
