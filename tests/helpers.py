@@ -45,7 +45,8 @@ def as_nobody(code: str, **variables: str) -> str:
     command = ["unshare", "--user", "--map-user=54321"]
     if shutil.which("unshare") is None or subprocess.run([*command, "true"], capture_output=True).returncode:
         pytest.skip("this machine lends no user without a name")
-    kept = {name: value for name, value in child_environment().items() if not name.startswith(("HOME", "XDG_"))}
+    own = ("HOME", "XDG_", "COMPANION_DATA")
+    kept = {name: value for name, value in child_environment().items() if not name.startswith(own)}
     done = subprocess.run(
         [*command, sys.executable, "-c", code], env=kept | variables, capture_output=True, text=True, check=False
     )
