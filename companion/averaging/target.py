@@ -26,8 +26,8 @@ class TargetNetwork(nn.Module):
 
     The copy starts out equal to the online network, takes no gradients and runs in eval mode (or the ``mode`` asked
     for), whatever a module that holds it is told: ``requires_grad_(True)``, also on the copy or one of its parameters,
-    has no effect. Calling the target network runs the copy, which is ``module``. To train a slow copy further, take
-    ``copy.deepcopy(target.module).requires_grad_(True)``.
+    has no effect. Calling the target network runs the copy, which is ``module``. To train a slow copy further,
+    deep-copy ``target.module`` and call the new copy's ``requires_grad_(True)``.
 
     In bf16 and fp16 the small steps of an average are lost to rounding. For a network with such tensors there is
     besides the copy an ``average``, the same module in fp32: the average is taken there, and the copy is it, rounded.
