@@ -19,7 +19,6 @@ MEASURED = ("knn", "spread", "effective_rank", "alignment", "uniformity")
 """What is measured at every mark."""
 
 _JUDGED = 2_000  # pictures whose embeddings are measured
-_AT_A_TIME = 1_000  # pictures between two looks
 
 
 def evaluate(
@@ -43,15 +42,7 @@ def evaluate(
         final: whether this is the end.
         look: called now and then; what it raises ends the evaluation, which leaves no trace.
     """
-
-    def features(images: Tensor) -> Tensor:
-        parts = []
-        for some in images.split(_AT_A_TIME):
-            look()
-            parts.append(probes.features(online[0], some))
-        return torch.cat(parts)
-
-    bank, queries = features(data.train.images), features(data.test.images)
+    bank, queries = (probes.features(online[0], part.images, look=look) for part in (data.train, data.test))
     look()
     classes = len(data.classes)
     judged = data.test.images[:_JUDGED]

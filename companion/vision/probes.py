@@ -1,6 +1,7 @@
 """What a representation is worth, and whether it has collapsed: measured without changing it."""
 
 import math
+from collections.abc import Callable
 
 import torch
 from jaxtyping import Float, Int64, Shaped
@@ -15,13 +16,27 @@ _CHUNK = 1_000  # pictures at a time
 
 
 @torch.no_grad()
-def features(network: nn.Module, images: Shaped[Tensor, "picture 3 height width"]) -> Float[Tensor, "picture feature"]:
-    """What a network says of pictures, as bytes or from 0 to 1, in eval mode; every part's mode is left as it was."""
+def features(
+    network: nn.Module,
+    images: Shaped[Tensor, "picture 3 height width"],
+    *,
+    look: Callable[[], None] = lambda: None,
+) -> Float[Tensor, "picture feature"]:
+    """What a network says of pictures, as bytes or from 0 to 1, in eval mode; every part's mode is left as it was.
+
+    Args:
+        network: from pictures to features.
+        images: the pictures.
+        look: called before every part of them; what it raises ends the reading.
+    """
     modes = [(module, module.training) for module in network.modules()]
     network.eval()
+    read = []
     try:
-        chunks = [chunk if chunk.is_floating_point() else chunk / 255 for chunk in images.split(_CHUNK)]
-        return torch.cat([network(chunk).float() for chunk in chunks])
+        for chunk in images.split(_CHUNK):
+            look()
+            read.append(network(chunk if chunk.is_floating_point() else chunk / 255).float())
+        return torch.cat(read)
     finally:
         for module, mode in modes:
             module.training = mode

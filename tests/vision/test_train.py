@@ -147,7 +147,7 @@ def test_features_are_kept_of_encoders_of_any_width(monkeypatch):
     few = vision.shapes(train=32, test=32)
     kept = []
     features = probes.features
-    monkeypatch.setattr(probes, "features", lambda *given: kept.append(features(*given)) or kept[-1])
+    monkeypatch.setattr(probes, "features", lambda *given, **more: kept.append(features(*given, **more)) or kept[-1])
     run = train("moco", few, encoder=["small", "resnet18"], keep_features=True, epochs=1)
     assert run["features"].dims == ("encoder", "seed", "picture", "feature")
     assert run["features"].shape == (2, 1, 32, 512)
