@@ -13,7 +13,6 @@ import argparse
 import ast
 import contextlib
 import functools
-import hashlib
 import importlib
 import importlib.machinery
 import inspect
@@ -32,6 +31,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from kept_runs import keep_runs
 
 ROOT = Path(__file__).resolve().parent.parent
 UNFINISHED, UNAVAILABLE = 75, 69
@@ -359,15 +360,11 @@ def resumable(keep: Path, deadline: float) -> None:
     """Give every training run of this process a checkpoint and the time that is left; one cut short ends all."""
     from companion.population.runs import Run
 
-    begin, gather = Run.__init__, Run.gathered
+    def time_left() -> dict[str, float]:
+        return {"minutes": max(0.0, deadline - time.monotonic()) / 60} if math.isfinite(deadline) else {}
 
-    def begun(self: Run, *arguments: Any, **options: Any) -> None:
-        decides = repr((arguments[:1], sorted(options["arguments"].items(), key=str)))
-        if options.get("checkpoint") is None:
-            options["checkpoint"] = keep / f"{hashlib.sha256(decides.encode()).hexdigest()[:24]}.pt"
-        if math.isfinite(deadline):
-            options["minutes"] = max(0.0, deadline - time.monotonic()) / 60
-        begin(self, *arguments, **options)
+    keep_runs(keep, time_left)
+    gather = Run.gathered
 
     def gathered(self: Run) -> Any:
         results, facts = gather(self)
@@ -375,7 +372,7 @@ def resumable(keep: Path, deadline: float) -> None:
             raise TimeIsUp
         return results, facts
 
-    Run.__init__, Run.gathered = begun, gathered  # type: ignore[method-assign]
+    Run.gathered = gathered  # type: ignore[method-assign]
 
 
 def _memory() -> list[str]:

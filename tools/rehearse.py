@@ -33,6 +33,7 @@ import nbformat
 
 from claims import stated
 from companion.study.rehearsals import ENOUGH, FOLDER
+from kept_runs import keep_runs
 from notebooks import ROOT, all_notebooks, build_reader, package_key, slug
 
 DONE = ROOT / "_build" / "rehearsals"
@@ -156,18 +157,8 @@ def one(notebook: Path, runs: Path, out: Path) -> None:
     import torch
 
     import companion
-    from companion.population.runs import Run
 
-    begin = Run.__init__
-
-    def with_checkpoint(self: Run, *arguments: Any, **options: Any) -> None:
-        if options.get("checkpoint") is None:
-            decides = repr((arguments[:1], sorted(options["arguments"].items(), key=str)))
-            name = hashlib.sha256(decides.encode()).hexdigest()[:24]
-            options |= {"checkpoint": runs / f"{name}.pt", "checkpoint_every": 600.0}
-        begin(self, *arguments, **options)
-
-    Run.__init__ = with_checkpoint  # type: ignore[method-assign]
+    keep_runs(runs, lambda: {"checkpoint_every": 600.0})
     made = perform(notebook)
     where = {
         "processor": processor(),
