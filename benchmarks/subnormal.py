@@ -29,12 +29,12 @@ def measure(algorithm: str, how: str) -> dict[str, float]:
     """Train in this process; agent-steps a second early and late."""
     if how == "flush":
         torch.set_flush_denormal(True)  # before the first parallel operation: threads made later inherit it
-    from companion.population import optimizers
-    from companion.population.grid import Grid
-    from companion.population.settings import check, settings_of, shape_settings
+    from companion.members import optimizers
+    from companion.members.grid import Grid
     from companion.rl.algorithms import named
     from companion.rl.environments import make_world
     from companion.rl.loop import Loop
+    from companion.runs.settings import check, settings_of, shape_settings
 
     if how == "decay":
         optimizers.forget = lambda average, below: None

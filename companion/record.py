@@ -26,7 +26,7 @@ import xarray as xr
 
 import companion
 from companion.files import locked, replacing
-from companion.population.settings import nearest
+from companion.runs.settings import nearest
 from companion.study import store
 from companion.study.pages import SPELT
 

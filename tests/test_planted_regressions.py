@@ -23,7 +23,7 @@ PLANTS = {
     ),
     "a learning rate ten times too small": (
         "04_dqn_and_hard_updates",
-        "from companion.population import optimizers\n"
+        "from companion.members import optimizers\n"
         "begin = optimizers.Adam.__init__\n"
         "def slow(self, network, learning_rate, **more):\n"
         "    begin(self, network, learning_rate / 10, **more)\n"

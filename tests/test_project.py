@@ -21,12 +21,13 @@ ADDRESS = yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]["url"
 # What each part of the package may import of the others (DESIGN: arrows point one way).
 MAY_IMPORT = {
     "averaging": set(),
-    "population": {"files", "seeds", "averaging"},
-    "rl": {"seeds", "averaging", "population"},
-    "supervised": {"averaging", "population"},
-    "vision": {"seeds", "folders", "averaging", "population"},
+    "members": {"files", "seeds", "averaging"},
+    "runs": {"files", "seeds", "averaging", "members"},
+    "rl": {"seeds", "averaging", "members", "runs"},
+    "supervised": {"averaging", "members", "runs"},
+    "vision": {"seeds", "folders", "averaging", "members", "runs"},
     "study": {"files", "seeds"},
-    "exercises": {"files", "folders", "averaging", "population", "rl", "supervised", "vision", "study"},
+    "exercises": {"files", "folders", "averaging", "members", "runs", "rl", "supervised", "vision", "study"},
 }
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from companion import seeds, study, vision
-from companion.population import MLP, Streams
+from companion.members import MLP, Streams
 from companion.rl.linear import random_problems
 
 

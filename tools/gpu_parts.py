@@ -358,7 +358,7 @@ def _bound(statements: list[ast.stmt]) -> set[str]:
 
 def resumable(keep: Path, deadline: float) -> None:
     """Give every training run of this process a checkpoint and the time that is left; one cut short ends all."""
-    from companion.population.runs import Run
+    from companion.runs.run import Run
 
     def time_left() -> dict[str, float]:
         return {"minutes": max(0.0, deadline - time.monotonic()) / 60} if math.isfinite(deadline) else {}

@@ -15,7 +15,7 @@ def keep_runs(folder: Path, options: Callable[[], dict[str, Any]]) -> None:
         folder: where.
         options: of the run, asked when it begins.
     """
-    from companion.population.runs import Run
+    from companion.runs.run import Run
 
     begin = Run.__init__
 

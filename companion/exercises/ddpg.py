@@ -17,7 +17,7 @@ from scipy.stats import binom
 from torch import Tensor, nn
 
 from companion.exercises.core import Exercise, Hint, checks_of_a_line, expect, expect_settings, matches
-from companion.population import MLP
+from companion.members import MLP
 
 # --- ddpg-label -------------------------------------------------------------------------------------------------------
 

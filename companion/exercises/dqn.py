@@ -14,7 +14,7 @@ from scipy.optimize import brentq
 from torch import Tensor, nn
 
 from companion.exercises.core import Exercise, Hint, expect, expect_settings, matches
-from companion.population import MLP
+from companion.members import MLP
 
 # --- dqn-horizon ------------------------------------------------------------------------------------------------------
 

@@ -513,7 +513,7 @@ def losses(agents: Any, batch: Any, noise: Tensor, gamma: float, target_entropy:
 
 
 def _population() -> SimpleNamespace:
-    from companion.population import MLP
+    from companion.members import MLP
 
     seeds = [0, 1, 2]
     return SimpleNamespace(

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from companion.averaging import soft_update
 from companion.exercises.core import Exercise, Hint, checks_of_a_line, expect, expect_settings, matches
-from companion.population import MLP
+from companion.members import MLP
 
 # --- td3-minimum ------------------------------------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from companion.population import MLP, Adam, flatten
+from companion.members import MLP, Adam, flatten
 from companion.rl.replay import Batch
 
 __all__ = ["ActorCritic"]

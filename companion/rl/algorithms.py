@@ -5,9 +5,9 @@ from typing import Any
 
 import torch
 
-from companion.population import Grid
-from companion.population.settings import at_least_one, check, one_of, settings_of, shape_settings
+from companion.members import Grid
 from companion.rl import actor_critic, ddpg, dqn, sac, td3
+from companion.runs.settings import at_least_one, check, one_of, settings_of, shape_settings
 
 __all__ = ["ALGORITHMS", "make_agents", "named"]
 

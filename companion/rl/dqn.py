@@ -34,9 +34,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from companion.averaging import soft_update
-from companion.population import MLP, Adam, flatten
-from companion.population.settings import setting
+from companion.members import MLP, Adam, flatten
 from companion.rl.replay import Batch
+from companion.runs.settings import setting
 
 __all__ = ["DQN", "Agents"]
 

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from companion.population import Noise
-from companion.population.capture import Captured, warn_unrecorded
-from companion.population.lasting import Lasting, put_back
-from companion.population.memory import keep_freed_memory
+from companion.members import Noise
 from companion.rl.algorithms import Population
 from companion.rl.environments import World
 from companion.rl.replay import Replay
+from companion.runs.capture import Captured, warn_unrecorded
+from companion.runs.lasting import Lasting, put_back
+from companion.runs.memory import keep_freed_memory
 
 __all__ = ["Loop"]
 

@@ -32,10 +32,10 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from companion.averaging import soft_update
-from companion.population import Adam
-from companion.population.settings import setting
+from companion.members import Adam
 from companion.rl.actor_critic import ActorCritic
 from companion.rl.replay import Batch
+from companion.runs.settings import setting
 
 __all__ = ["SAC", "Agents", "squashed_gaussian"]
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from companion.population import Streams
+from companion.members import Streams
 
 
 @dataclass(frozen=True)

@@ -31,9 +31,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from companion.averaging import soft_update
-from companion.population.settings import setting
 from companion.rl.actor_critic import ActorCritic
 from companion.rl.replay import Batch
+from companion.runs.settings import setting
 
 __all__ = ["TD3", "Agents"]
 

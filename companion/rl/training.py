@@ -10,14 +10,14 @@ import numpy as np
 import torch
 import xarray as xr
 
-from companion.population import Grid
-from companion.population.capture import warn_unrecorded
-from companion.population.modes import plain_modes
-from companion.population.runs import Run, choose_device
-from companion.population.settings import at_least_one, check, settings_of, shape_settings, true_or_false
+from companion.members import Grid
 from companion.rl.algorithms import named
 from companion.rl.environments import make_world
 from companion.rl.loop import Loop
+from companion.runs.capture import warn_unrecorded
+from companion.runs.modes import plain_modes
+from companion.runs.run import Run, choose_device
+from companion.runs.settings import at_least_one, check, settings_of, shape_settings, true_or_false
 
 __all__ = ["train"]
 

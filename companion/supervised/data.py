@@ -7,8 +7,8 @@ import numpy as np
 from jaxtyping import Float, Float32, Int64
 from sklearn.datasets import load_digits
 
-from companion.population import Streams
-from companion.population.settings import at_least_one, one_of
+from companion.members import Streams
+from companion.runs.settings import at_least_one, one_of
 
 __all__ = ["DATASETS", "Split", "split"]
 

@@ -14,13 +14,13 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from companion.averaging import soft_update
-from companion.population import MLP, Grid, Streams, flatten
-from companion.population.described import fingerprint
-from companion.population.lasting import put_back, tensors
-from companion.population.modes import plain_modes
-from companion.population.networks import flatten_gradients
-from companion.population.runs import Run, choose_device
-from companion.population.settings import at_least_one, check, one_of, setting, settings_of, shape_settings
+from companion.members import MLP, Grid, Streams, flatten
+from companion.members.networks import flatten_gradients
+from companion.runs.described import fingerprint
+from companion.runs.lasting import put_back, tensors
+from companion.runs.modes import plain_modes
+from companion.runs.run import Run, choose_device
+from companion.runs.settings import at_least_one, check, one_of, setting, settings_of, shape_settings
 from companion.supervised.data import DATASETS, Split, split
 
 __all__ = ["Classifiers", "Settings", "train", "weight_of_new"]

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from companion.averaging import cosine
-from companion.population.settings import setting
+from companion.runs.settings import setting
 from companion.vision.encoders import head
 from companion.vision.momentum import MomentumLearner, MomentumSettings, unit
 from companion.vision.views import Pair

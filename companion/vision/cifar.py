@@ -18,7 +18,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from companion.folders import user_folder
-from companion.population.runs import progress_bar
+from companion.runs.run import progress_bar
 from companion.vision.augmentation import Augmentation
 from companion.vision.datasets import Dataset, Pictures
 

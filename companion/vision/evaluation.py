@@ -6,7 +6,7 @@ from copy import deepcopy
 import torch
 from torch import Tensor, nn
 
-from companion.population import Streams
+from companion.members import Streams
 from companion.vision import probes
 from companion.vision.augmentation import NUMBERS, Augmentation, augment
 from companion.vision.datasets import Dataset

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, normalize
 
 from companion.averaging import TargetNetwork
-from companion.population.settings import setting
+from companion.runs.settings import setting
 from companion.vision.momentum import MomentumLearner, MomentumSettings, unit
 from companion.vision.parallel import everyone, mine
 from companion.vision.views import Pair, Views

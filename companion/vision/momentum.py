@@ -12,7 +12,7 @@ from torch.nn.functional import normalize
 
 from companion.averaging import TargetNetwork
 from companion.averaging.schedules import Schedule
-from companion.population.settings import setting
+from companion.runs.settings import setting
 from companion.vision.encoders import ENCODERS, head, make_encoder
 from companion.vision.views import Pair
 

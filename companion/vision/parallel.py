@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Shaped
 from torch import Tensor, distributed
 
-from companion.population.shares import rank_and_world
+from companion.runs.processes import rank_and_world
 
 __all__ = ["everyone", "mine", "one_batch_for_all", "total", "world"]
 

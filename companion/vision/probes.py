@@ -8,7 +8,7 @@ from jaxtyping import Float, Int64, Shaped
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize
 
-from companion.population.modes import plain_modes
+from companion.runs.modes import plain_modes
 
 __all__ = ["alignment", "effective_rank", "features", "knn", "linear_probe", "spread", "uniformity"]
 

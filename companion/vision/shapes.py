@@ -13,9 +13,9 @@ from jaxtyping import Float, Float32
 from torch import Tensor
 from torch.nn.functional import affine_grid, interpolate
 
-from companion.population import Streams
-from companion.population.modes import plain_modes
-from companion.population.settings import at_least_one
+from companion.members import Streams
+from companion.runs.modes import plain_modes
+from companion.runs.settings import at_least_one
 from companion.vision.augmentation import Augmentation
 from companion.vision.datasets import Dataset, Pictures
 

@@ -15,13 +15,13 @@ from torch.nn.functional import pad
 from torch.nn.parallel import DistributedDataParallel
 
 import companion.seeds
-from companion.population import Grid
-from companion.population.described import fingerprint
-from companion.population.lasting import Lasting
-from companion.population.modes import plain_modes
-from companion.population.runs import Run, choose_device
-from companion.population.settings import at_least_one, check, one_of, true_or_false
-from companion.population.shares import rank_and_world
+from companion.members import Grid
+from companion.runs.described import fingerprint
+from companion.runs.lasting import Lasting
+from companion.runs.modes import plain_modes
+from companion.runs.processes import rank_and_world
+from companion.runs.run import Run, choose_device
+from companion.runs.settings import at_least_one, check, one_of, true_or_false
 from companion.vision import byol, moco
 from companion.vision.augmentation import Augmentation
 from companion.vision.cifar import cifar10

@@ -7,8 +7,8 @@ import torch
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
-from companion.population import Streams
-from companion.population.settings import at_least_one
+from companion.members import Streams
+from companion.runs.settings import at_least_one
 from companion.vision.augmentation import NUMBERS, Augmentation, augment
 from companion.vision.parallel import mine
 

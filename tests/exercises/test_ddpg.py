@@ -7,7 +7,7 @@ import torch
 from scipy.stats import binom
 
 from companion.exercises import core, ddpg
-from companion.population import MLP
+from companion.members import MLP
 from tests.exercises.helpers import proves, proves_the_line
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from companion.exercises import core, td3
-from companion.population import MLP
+from companion.members import MLP
 from tests.exercises.helpers import proves, proves_the_line
 
 

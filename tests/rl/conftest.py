@@ -5,11 +5,11 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from companion.population import Grid
-from companion.population.settings import check
+from companion.members import Grid
 from companion.rl.algorithms import make_agents, named
 from companion.rl.environments import Environment, TensorWorld, World, make
 from companion.rl.loop import Loop
+from companion.runs.settings import check
 
 
 @pytest.fixture

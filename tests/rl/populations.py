@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from companion.population import Streams
-from companion.population.settings import check, shape_settings
+from companion.members import Streams
 from companion.rl.loop import Loop
 from companion.rl.replay import Batch
+from companion.runs.settings import check, shape_settings
 from tests.rl.reference import parameters
 
 OBSERVATION, ACTION, BATCH = 3, 2, 16

@@ -16,7 +16,7 @@ from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, On
 from gymnasium.vector import AutoresetMode
 
 from companion import rl
-from companion.population import Streams
+from companion.members import Streams
 from companion.rl.environments import TensorWorld, make_world
 from companion.rl.environments.adapter import GymnasiumWorld, _quietly
 from companion.rl.loop import Loop

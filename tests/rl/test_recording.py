@@ -6,7 +6,7 @@ import warnings
 import pytest
 
 from companion import rl
-from companion.population import capture
+from companion.members import capture
 from companion.rl.algorithms import ALGORITHMS
 from companion.rl.loop import Loop
 from tests.fake_device import Tracing

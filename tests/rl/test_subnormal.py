@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from companion import supervised, vision
-from companion.population.runs import Run
 from companion.rl import train
+from companion.runs.run import Run
 
 TINY = torch.finfo(torch.float32).tiny
 

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from companion.population import Streams
+from companion.members import Streams
 from companion.rl.tabular import TabularMDP, gridworld, q_learning, value_iteration
 
 

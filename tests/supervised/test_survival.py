@@ -1,4 +1,4 @@
-"""What :class:`companion.population.runs.Run` promises of every training call, held against this one."""
+"""What :class:`companion.runs.run.Run` promises of every training call, held against this one."""
 
 import signal
 

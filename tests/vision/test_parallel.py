@@ -36,7 +36,7 @@ SCRIPT = f"""
 import sys
 import torch
 from companion import vision
-from companion.population.shares import rank_and_world
+from companion.runs.processes import rank_and_world
 from companion.vision.parallel import everyone, mine, one_batch_for_all, total, world
 from tests.vision.reference import in_double
 

@@ -14,7 +14,7 @@ import torch
 import xarray as xr
 
 from companion import vision
-from companion.population import checkpoints
+from companion.members import checkpoints
 from companion.vision import byol, probes, training
 from companion.vision.evaluation import calibrated, evaluate
 from companion.vision.training import Training
@@ -350,7 +350,7 @@ def test_two_processes_give_the_result_of_one(tmp_path):
     script.write_text(f"""
 import sys
 from companion import vision
-from companion.population.shares import rank_and_world
+from companion.runs.processes import rank_and_world
 rank, world = rank_and_world()
 pictures = vision.shapes(train=128, test=64)
 settings = {SMALL!r} | dict(queue_size=96, tau=[1.0, 0.1, 0.01], keep_features=True, checkpoint=sys.argv[1])

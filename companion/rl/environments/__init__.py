@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 import torch
 
-from companion.population.settings import one_of
 from companion.rl.environments.cartpole import CARTPOLE, draw_cartpole
 from companion.rl.environments.environment import Environment
 from companion.rl.environments.pendulum import PENDULUM, draw_pendulum
 from companion.rl.environments.worlds import Player, TensorWorld, Transition, World
+from companion.runs.settings import one_of
 
 __all__ = [
     "KNOWN",

@@ -28,11 +28,11 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from jaxtyping import Bool, Float, Float32, Int64
 from torch import Tensor
 
-from companion.population import Streams
-from companion.population.described import described
-from companion.population.settings import nearest
+from companion.members import Streams
 from companion.rl import environments
 from companion.rl.environments.worlds import Player, Transition
+from companion.runs.described import described
+from companion.runs.settings import nearest
 
 __all__ = ["GymnasiumWorld"]
 

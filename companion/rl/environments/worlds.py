@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 import companion
-from companion.population import Streams
+from companion.members import Streams
 from companion.rl.environments.environment import Environment
 
 __all__ = ["Player", "TensorWorld", "Transition", "World"]
@@ -62,7 +62,7 @@ class World(Protocol):
     simulator: str
     """What computes the environment, with versions."""
     registered: dict[str, Any]
-    """All that decides what the environment is beside its name, see ``companion.population.described``;
+    """All that decides what the environment is beside its name, see ``companion.runs.described``;
     nothing where that is the package's own."""
     captured: bool
     """Whether `step` is a tensor program, which a GPU can record."""

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from companion.population.streams import Streams
+from companion.members.streams import Streams
 
 __all__ = ["MLP", "flatten", "flatten_gradients"]
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from companion.population import runs, shares
+from companion.members import runs, shares
 from tests.helpers import torchrun
 
 
@@ -46,7 +46,7 @@ def test_every_process_gets_the_whole_and_the_same_answers_and_a_failure_ends_th
 import sys
 import numpy as np
 import torch
-from companion.population import shares
+from companion.members import shares
 rank, world = shares.rank_and_world()
 for members in (5, 1):
     own = shares.share(np.arange(members))

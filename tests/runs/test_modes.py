@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from companion import rl, supervised, vision
-from companion.population.modes import plain_modes
+from companion.runs.modes import plain_modes
 from tests.helpers import assert_same_run
 from tests.rl.populations import SMALL
 

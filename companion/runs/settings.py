@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
-from companion.population.grid import Grid
-from companion.population.words import ours_for
+from companion.members.grid import Grid
+from companion.runs.words import ours_for
 
 __all__ = [
     "a_duration",

@@ -21,7 +21,7 @@ from torch import Tensor
 
 import companion
 from companion.files import locked, partial_of, replacing
-from companion.population.shares import from_first, rank_and_world
+from companion.runs.processes import from_first, rank_and_world
 
 __all__ = ["Checkpoint", "check_path", "load", "save"]
 

@@ -7,12 +7,12 @@ import sys
 
 import pytest
 
-from companion.population import memory
+from companion.members import memory
 
 SCRIPT = """
 import ctypes, resource, sys
 import torch
-from companion.population.memory import keep_freed_memory
+from companion.runs.memory import keep_freed_memory
 if sys.platform == "linux":
     ctypes.CDLL(None).prctl(41, 1, 0, 0, 0)  # no huge pages, which would hide how much is mapped anew
 if sys.argv[1] == "keep":

@@ -10,9 +10,9 @@ import sys
 import pytest
 
 from companion import rl, supervised, vision
-from companion.population.settings import check
-from companion.population.words import _THEIRS, ours_for
 from companion.rl.algorithms import ALGORITHMS
+from companion.runs.settings import check
+from companion.runs.words import _THEIRS, ours_for
 from companion.vision import byol, moco
 from tests.helpers import child_environment
 
@@ -94,7 +94,7 @@ _SCRIPT = """
 import sys
 import numpy as np, torch
 from companion import rl, supervised, vision
-from companion.population.runs import Run
+from companion.runs.run import Run
 from companion.rl.loop import Loop
 def trained(*words): raise SystemExit("it trains")
 Run.groups = trained

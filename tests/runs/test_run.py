@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from companion.population import Grid, checkpoints, runs, shares
-from companion.population.runs import Run
+from companion.members import Grid, checkpoints, runs, shares
+from companion.runs.run import Run
 from tests.helpers import child_environment
 
 CPU = torch.device("cpu")
@@ -165,7 +165,7 @@ def test_a_call_that_is_refused_or_breaks_off_keeps_no_other_out(tmp_path):
 def test_a_run_that_was_killed_lets_the_next_one_go_on(tmp_path):
     script = """
 import os, signal, sys
-from tests.population.test_run import GRID, count
+from tests.runs.test_run import GRID, count
 count(GRID, checkpoint=sys.argv[1], checkpoint_every=0, at=5, do=lambda: os.kill(os.getpid(), signal.SIGKILL))
 """
     path = tmp_path / "run.pt"

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from companion.population.described import described, fingerprint
+from companion.runs.described import described, fingerprint
 from tests.helpers import child_environment
 
 
@@ -78,7 +78,7 @@ def test_what_differs_is_described_differently_and_in_plain_values():
 
 def test_what_is_equal_is_described_equally_in_another_process():
     """Where hashes, and so the order of sets, are others."""
-    script = "from tests.population.test_described import *; print([described(value) for value in values()])"
+    script = "from tests.runs.test_described import *; print([described(value) for value in values()])"
     told = []
     for seed in ("1", "2"):
         environment = {**child_environment(), "PYTHONHASHSEED": seed}

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from companion.population.networks import flatten, flatten_gradients
+from companion.members.networks import flatten, flatten_gradients
 
 __all__ = ["Adam", "forget"]
 
@@ -22,7 +22,7 @@ class Adam:
     the rates are a column beside the members' rows.
 
     Args:
-        network: its parameters are moved into one tensor by :func:`~companion.population.flatten`; :attr:`weights` is
+        network: its parameters are moved into one tensor by :func:`~companion.members.flatten`; :attr:`weights` is
             a view of it with a row a member, all copies of a network that has several in the row of their member.
         learning_rate: step size, one number a member.
         betas: decay of the two moments' averages. In this book's words they are EMAs with tau = 1 − beta.

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from companion.population import MLP, Adam, optimizers
+from companion.members import MLP, Adam, optimizers
 
 
 def test_it_is_torchs_adam_member_by_member():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from companion.population import Grid
+from companion.members import Grid
 from tests.helpers import assert_can_be_kept
 
 

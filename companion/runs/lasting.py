@@ -1,7 +1,7 @@
 """What lasts of an object between two steps: its tensors, to be saved and put back in place.
 
 A step that a GPU can record keeps all that lasts in tensors, and changes them in place (see
-:class:`~companion.population.capture.Captured`). So they can be found, and nobody needs to list them. What is found and
+:class:`~companion.runs.capture.Captured`). So they can be found, and nobody needs to list them. What is found and
 is no tensor may not change; what a checkpoint cannot hold, such as an optimizer or a generator, is refused by name.
 """
 

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from companion.population import MLP, Adam
-from companion.population.lasting import put_back, tensors
+from companion.members import MLP, Adam
+from companion.runs.lasting import put_back, tensors
 
 
 def make_thing() -> dict:

@@ -7,7 +7,7 @@ import time
 import pytest
 import torch
 
-from companion.population.runs import choose_device, interruptible, progress_bar, provenance
+from companion.runs.run import choose_device, interruptible, progress_bar, provenance
 
 
 def test_a_device_asked_for_is_taken_and_else_the_gpu_where_there_is_one():

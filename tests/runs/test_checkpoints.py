@@ -13,8 +13,8 @@ import torch
 
 import companion
 from companion import files
-from companion.population import checkpoints
-from companion.population.checkpoints import Checkpoint, load, save
+from companion.members import checkpoints
+from companion.runs.checkpoints import Checkpoint, load, save
 from tests.helpers import child_environment, full_disk
 
 ARGUMENTS = {"algorithm": "td3", "tau": [1.0, 0.1], "hidden": (64, 64), "period": 1, "steps": 100, "error_clip": np.inf}
@@ -301,7 +301,7 @@ def test_killed_while_writing_leaves_a_whole_one(path):
     script = """
 import os, random, signal, sys, time
 import torch
-from companion.population.checkpoints import load, save
+from companion.runs.checkpoints import load, save
 moments = random.Random(0)
 path, before, kills = sys.argv[1], 0, 0
 while kills < 20 or before < 20:  # later and later, so that a slow disk comes to its end too

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from companion.population.settings import check, nearest, setting, shape_settings
+from companion.runs.settings import check, nearest, setting, shape_settings
 
 
 @dataclass(frozen=True)

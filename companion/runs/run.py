@@ -19,10 +19,10 @@ from tqdm import tqdm
 
 import companion
 from companion import seeds
-from companion.population.checkpoints import Checkpoint
-from companion.population.grid import Grid
-from companion.population.settings import a_duration, true_or_false
-from companion.population.shares import agreed, gather, local_device, share
+from companion.members.grid import Grid
+from companion.runs.checkpoints import Checkpoint
+from companion.runs.processes import agreed, gather, local_device, share
+from companion.runs.settings import a_duration, true_or_false
 
 __all__ = ["Program", "Run", "Stop", "choose_device", "device_name", "interruptible", "progress_bar", "provenance"]
 
@@ -409,7 +409,7 @@ class Run:
                 if state != self._generators[name]:
                     raise ValueError(
                         f"random numbers of {name} were used in training, whose place a checkpoint does not hold: take "
-                        "the numbers that a step is given, or companion.population.Streams, or train without one"
+                        "the numbers that a step is given, or companion.members.Streams, or train without one"
                     )
         return {
             "arrays": {name: torch.from_numpy(self._arrays[name]) for name in self._written},

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from companion.population import MLP, flatten
+from companion.members import MLP, flatten
 
 
 def single(network: MLP, member: int) -> nn.Sequential:

@@ -97,7 +97,7 @@ class Captured:
     - has fixed shapes, and takes no branch on data: no ``.item()``, no ``.cpu()``, no boolean mask as an index;
     - reads no number of the host that changes: the arguments that it is called with are fixed, here by
       ``functools.partial``, and a counter is a tensor. Its forms that differ are recorded each by its own;
-    - makes random numbers elsewhere: see :class:`~companion.population.Noise`;
+    - makes random numbers elsewhere: see :class:`~companion.members.Noise`;
     - leaves its results in those tensors. What it returns is dropped.
 
     The memory that a recording needs in passing stays reserved as long as the object lives.

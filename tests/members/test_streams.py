@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from companion.population import Noise, Streams
+from companion.members import Noise, Streams
 
 
 def test_a_members_numbers_do_not_depend_on_the_others():
