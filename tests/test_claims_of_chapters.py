@@ -15,8 +15,8 @@ from notebooks import all_notebooks, slug
 NOTEBOOKS = all_notebooks()
 
 CHAPTER = [
-    "import numpy as np\nfrom companion import rl, study\n%matplotlib inline",
-    "rate = 0.1\nunused = 3\ndef train(seed):\n    return rl.train('td3', 'Pendulum-v1', lr=rate, seeds=seed)",
+    "import numpy as np\nfrom companion import rl, study\nfrom companion.members import Streams\n%matplotlib inline",
+    "rate = 0.1\nunused = 3\ndef train(seed):\n    return rl.train('td3', 'Pendulum-v1', lr=rate, seeds=Streams(seed))",
     "run = train(4)\nfig, ax = None, None",
     "ax.plot(run['return'])\nlast = run['return'].isel(step=-1)\nlast -= 1\nstudy.say('a table')",
     "study.claim('it learns', last.mean(), above=-300)\nstudy.recorded('it learned', 2, above=1)",
@@ -44,6 +44,7 @@ def test_words_and_kinds_are_read(tmp_path: Path) -> None:
     [
         (1, "rate = 0.1", "rate = 0.01"),  # a setting that a function reads when it is called
         (1, "'Pendulum-v1'", "'Hopper-v5'"),
+        (0, "import Streams", "import Noise as Streams"),
         (2, "train(4)", "train(5)"),
         (3, "isel(step=-1)", "isel(step=-2)"),
         (3, "last -= 1", "last -= 2"),  # changed in place
@@ -65,6 +66,7 @@ def test_a_changed_computation_has_another_digest(tmp_path: Path, cell: int, old
         (4, "above=-300", "above=-250"),  # a bound is held against the values that are kept
         (5, "above=0.4", "above=0.3"),
         (1, "rate = 0.1", "rate = 0.1  # the paper's"),
+        (0, "companion.members", "companion.elsewhere"),  # where in the package a name lives
     ],
 )
 def test_what_does_not_reach_the_value_changes_nothing(tmp_path: Path, cell: int, old: str, new: str) -> None:

@@ -104,6 +104,15 @@ class _Unbound(ast.NodeTransformer):
         return node
 
 
+class _Homeless(ast.NodeTransformer):
+    """Takes out of imports where in the package a name lives, which decides no value."""
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.AST:
+        if (node.module or "").startswith("companion."):
+            node.module = "companion"
+        return node
+
+
 class _Chapter:
     """The statements of a chapter's cells, and what each gives to the later ones."""
 
@@ -128,7 +137,7 @@ class _Chapter:
             list(zip(self.statements[:place], self.gives[:place], self.uses[:place], strict=True))
         ):
             if gives & needed:
-                parts.append(ast.dump(statement))
+                parts.append(ast.dump(_Homeless().visit(copy.deepcopy(statement))))
                 if _only_assigns(statement):
                     needed -= gives
                 self._need(needed, uses)
