@@ -34,7 +34,7 @@ from torch.utils._pytree import keystr, tree_flatten_with_path, tree_leaves, tre
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from companion.averaging import updates
-from companion.members import capture
+from companion.runs import capture
 from companion.vision import augmentation, encoders, training
 
 __all__ = ["DEVICE", "DeviceError", "FakeDevice", "Tracing", "in_slices", "second_device"]

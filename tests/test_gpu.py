@@ -360,7 +360,7 @@ def test_all_that_waits_is_there_tests_first_and_the_most_important_recordings_b
     assert list(dict.fromkeys(kinds)) == list(gpu.SECTIONS)
     assert kinds == sorted(kinds, key=list(gpu.SECTIONS).index)
     titles = {kind: [part.title for part in found if part.kind == kind] for kind in gpu.SECTIONS}
-    assert {"population/test_capture.py", "rl/test_survival.py", "vision/test_precision.py"} <= set(titles["test"])
+    assert {"runs/test_capture.py", "rl/test_survival.py", "vision/test_precision.py"} <= set(titles["test"])
     assert "test_gpu.py" not in titles["test"]  # which only speaks of such tests
     with_section = [f.stem for f in (gpu.ROOT / "benchmarks").glob("*.py") if "def on_gpu(" in f.read_text()]
     assert set(titles["benchmark"]) == set(with_section)

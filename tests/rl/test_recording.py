@@ -6,9 +6,9 @@ import warnings
 import pytest
 
 from companion import rl
-from companion.members import capture
 from companion.rl.algorithms import ALGORITHMS
 from companion.rl.loop import Loop
+from companion.runs import capture
 from tests.fake_device import Tracing
 from tests.helpers import assert_same_numbers
 from tests.rl.populations import CONTINUOUS, SMALL

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from companion.averaging import soft_update
-from companion.members import MLP, Adam, capture, flatten
+from companion.members import MLP, Adam, flatten
+from companion.runs import capture
 from companion.runs.capture import Captured
 from tests.fake_device import Tracing
 from tests.helpers import needs_cuda

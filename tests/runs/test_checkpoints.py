@@ -13,7 +13,7 @@ import torch
 
 import companion
 from companion import files
-from companion.members import checkpoints
+from companion.runs import checkpoints
 from companion.runs.checkpoints import Checkpoint, load, save
 from tests.helpers import child_environment, full_disk
 

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from companion.members import memory
+from companion.runs import memory
 
 SCRIPT = """
 import ctypes, resource, sys

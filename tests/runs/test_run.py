@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from companion.members import Grid, checkpoints, runs, shares
+from companion.members import Grid
+from companion.runs import checkpoints, processes, run
 from companion.runs.run import Run
 from tests.helpers import child_environment
 
@@ -104,13 +105,13 @@ def test_apart_in_everything_every_member_trains_by_itself(tmp_path):
 def test_of_members_that_train_by_themselves_each_process_has_a_share(monkeypatch):
     """Of whole members; processes that train together have all of them, and no results to gather."""
     for rank, expected in [(0, [[0], [1]]), (1, [[2], [3]])]:
-        monkeypatch.setattr(shares, "rank_and_world", lambda rank=rank: (rank, 2))
-        monkeypatch.setattr(runs, "gather", lambda local, own, members: dict(local))
+        monkeypatch.setattr(processes, "rank_and_world", lambda rank=rank: (rank, 2))
+        monkeypatch.setattr(run, "gather", lambda local, own, members: dict(local))
         results, _ = alone(GRID)
         assert [own for own, _ in results["began"]] == expected
         assert results["number"].tolist() == [WHOLE[own] for (own,) in expected]
-    monkeypatch.setattr(runs, "gather", None)
-    monkeypatch.setattr(runs, "agreed", lambda wish: wish)
+    monkeypatch.setattr(run, "gather", None)
+    monkeypatch.setattr(run, "agreed", lambda wish: wish)
     monkeypatch.setattr(checkpoints, "from_first", lambda state: state)
     results, _ = alone(GRID, together=True)
     assert [own for own, _ in results["began"]] == [[0], [1], [2], [3]]
@@ -125,7 +126,7 @@ def test_processes_that_train_together_stop_when_one_of_them_wishes_to(monkeypat
         asked.append(wish)
         return len(asked) == 6 + 1 + 3 or (len(asked) > 10)
 
-    monkeypatch.setattr(runs, "agreed", agreed)
+    monkeypatch.setattr(run, "agreed", agreed)
     results, facts = alone(GRID, together=True)
     assert facts["interrupted"] == "between steps 0 and 6 of 6"
     assert facts["trained"] == (6 + 3) / 24

@@ -14,7 +14,7 @@ import torch
 import xarray as xr
 
 from companion import vision
-from companion.members import checkpoints
+from companion.runs import checkpoints
 from companion.vision import byol, probes, training
 from companion.vision.evaluation import calibrated, evaluate
 from companion.vision.training import Training
