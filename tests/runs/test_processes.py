@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from companion.runs import processes
+from companion.runs import processes, run
 from tests.helpers import torchrun
 
 
