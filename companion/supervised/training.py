@@ -1,9 +1,9 @@
 """Plain stochastic gradient descent, and moving averages of the weights that it never looks at."""
 
-import os
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,9 +17,8 @@ from companion.averaging import soft_update
 from companion.members import MLP, Grid, Streams, flatten
 from companion.members.networks import flatten_gradients
 from companion.runs.described import fingerprint
-from companion.runs.lasting import put_back, tensors
-from companion.runs.modes import plain_modes
-from companion.runs.run import Run, choose_device
+from companion.runs.experiment import experiment, marks_every
+from companion.runs.options import Options, takes_options
 from companion.runs.settings import at_least_one, check, one_of, setting, settings_of, shape_settings
 from companion.supervised.data import DATASETS, Split, split
 
@@ -116,27 +115,76 @@ class Classifiers:
         """Share of the training labels, redrawn ones included, that the online network gives back."""
         return (self.online(self.inputs).argmax(2) == self.labels).float().mean(1)
 
-    def state(self) -> dict[str, Tensor]:
-        """All that a checkpoint needs; it shares this memory."""
-        return tensors([self.weights, self.averages])
 
-    def load_state(self, state: dict[str, Tensor], steps: int) -> None:
-        """Go on from where :meth:`state` was taken."""
-        put_back([self.weights, self.averages], state)
+class Training:
+    """A population in training, with the averages that ride along: the program of a run.
+
+    Args:
+        data: what each member trains on and is judged on.
+        seeds: one integer a member.
+        settings: the members' own.
+        averages: ``tau`` and ``debias`` of each average.
+        steps: of the whole run.
+        device: where it runs.
+    """
+
+    def __init__(
+        self,
+        data: Split,
+        seeds: Sequence[int],
+        settings: SimpleNamespace,
+        averages: Grid,
+        steps: int,
+        device: torch.device,
+    ) -> None:
+        self.learners = Classifiers(data, seeds, averages=averages.members, hidden=settings.hidden, device=device)
+        self.settings = settings
+        self.averages = averages
+        self.steps = steps
+        taus = weight_of_new(averages.column("tau"), averages.column("debias"), steps)
+        self._taus = torch.as_tensor(taus).float().to(device)
+        self._streams, self._samples = Streams(seeds, "batches"), data.labels.shape[1]
+        self._block: list[Tensor] = []
+
+    def step(self, step: int) -> None:
+        """Every member learns from a batch, and every average follows."""
+        s, row = self.settings, (step - 1) % BLOCK
+        if row == 0 or not self._block:  # the latter where a checkpoint left off
+            self._streams.position = 2 * s.batch_size * (step - 1 - row)
+            batches = torch.from_numpy(self._streams.integers(self._samples, BLOCK, s.batch_size))
+            self._block = list(batches.to(self._taus.device).unbind(1))
+        learning_rate = s.learning_rate * (1 - s.anneal * ((step - 1) / self.steps))
+        self.learners.update(self._block[row], learning_rate, self._taus[step - 1])
+
+    def measure(self, step: int, look: Callable[[], None]) -> dict[str, np.ndarray]:
+        """``loss`` and ``error`` of the online network and of each average, and how well it ``fit`` its labels."""
+        loss, error = self.learners.evaluate()
+        both = {"loss": self._by_average(loss), "error": self._by_average(error)}
+        return {**both, "fit": self.learners.fit().cpu().numpy()}
+
+    def _by_average(self, values: Float[Tensor, "member network"]) -> Float[np.ndarray, "member which *average"]:
+        """The online network's values beside those of every average, which unfold into the settings swept."""
+        online, target = values[:, :1], values[:, 1:]
+        lengths = [len(swept) for swept in self.averages.swept.values()]
+        return torch.stack([online.expand_as(target), target], 1).reshape(-1, 2, *lengths).cpu().numpy()
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """The weights of the networks and of their averages."""
+        return {"weights": self.learners.weights, "averages": self.learners.averages}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from there."""
+        self.learners.weights.copy_(state["weights"])
+        self.learners.averages.copy_(state["averages"])
 
 
-@plain_modes()
+@takes_options
 def train(
     dataset: str,
     *,
     seeds: int | Sequence[int] = 8,
     steps: int = 2_000,
-    device: str | torch.device | None = None,
     evaluate_every: int | None = None,
-    checkpoint: str | os.PathLike[str] | None = None,
-    checkpoint_every: int | float = 60.0,
-    minutes: int | float | None = None,
-    progress: bool = True,
     **settings: Any,
 ) -> xr.Dataset:
     """Train a population of classifiers by plain SGD, with moving averages of their weights riding along.
@@ -156,13 +204,9 @@ def train(
         seeds: a count n, which means seeds 0 … n − 1, or the seeds themselves. A seed fixes a member's first weights,
             held-out samples, noisy labels and batches, whichever others train beside it.
         steps: updates of each network.
-        device: where to train; by default the GPU where there is one, else the CPU.
         evaluate_every: steps from one measurement to the next; by default a twentieth of ``steps``. The first is
             before training, the last after it.
-        checkpoint: file that the run is kept in while it trains, and its result afterwards.
-        checkpoint_every: seconds from one writing to the next; 0 is after every step.
-        minutes: time after which to stop; no limit if None. With a ``checkpoint``, call again to go on.
-        progress: whether to show a progress bar (never where the environment variable ``COMPANION_PROGRESS`` is 0).
+        {options}
         settings: fields of :class:`Settings`.
 
     Returns:
@@ -179,6 +223,7 @@ def train(
             whose arrays are none, or a checkpoint that cannot be written or gone on from; all before any training.
         TypeError: a value of the wrong type.
     """
+    options = Options.among(settings)
     one_of(DATASETS, "dataset", dataset)
     at_least_one(steps=steps)
     every = max(1, steps // 20) if evaluate_every is None else evaluate_every
@@ -186,74 +231,35 @@ def train(
     checked = check(Settings, settings, train)
     grid = Grid({name: value for name, value in checked.items() if name not in PER_AVERAGE}, seeds)
     averages = Grid({name: checked[name] for name in PER_AVERAGE})
-    where = choose_device(device)
     for held_out in np.atleast_1d(checked["held_out"]).tolist():
         split(dataset, [0], held_out=held_out)  # to be refused before any training, if it must be
 
-    arguments = {
-        "dataset": dataset,
-        "samples": fingerprint(*DATASETS[dataset]()),
-        **checked,
-        "seeds": grid.seed_values,
-        "steps": steps,
-        "evaluate_every": every,
-    }
+    def make(own: np.ndarray, fixed: dict[str, Any]) -> Training:
+        s = settings_of(grid, own, fixed, options.where)
+        members, label_noise = grid.seeds[own].tolist(), grid.column("label_noise")[own]
+        data = split(dataset, members, held_out=s.held_out, label_noise=label_noise)
+        return Training(data, members, s, averages, steps, options.where)
 
-    taus = torch.as_tensor(weight_of_new(averages.column("tau"), averages.column("debias"), steps)).float().to(where)
-    marks = {step: column for column, step in enumerate(sorted({*range(0, steps, every), steps}))}
-    each = (1 + averages.members, len(marks))
-    with Run(
+    both = ("which", *averages.swept, "step")
+    return experiment(
         dataset,
         grid,
-        {"loss": each, "error": each, "fit": (len(marks),)},
-        steps,
-        where,
+        make,
+        {"loss": both, "error": both, "fit": ("step",)},
+        sizes={"which": ["online", "target"], **averages.swept},
+        steps=steps,
+        marks=marks_every(every, steps, first=True),
         apart=shape_settings(Settings),
-        arguments=arguments,
-        checkpoint=checkpoint,
-        checkpoint_every=checkpoint_every,
-        minutes=minutes,
-        progress=progress,
-    ) as run:
-        for own, fixed in run.groups():
-            members = grid.seeds[own].tolist()
-            s = settings_of(grid, own, fixed, where)
-            data = split(dataset, members, held_out=s.held_out, label_noise=grid.column("label_noise")[own])
-            learners = Classifiers(data, members, averages=averages.members, hidden=s.hidden, device=where)
-            streams = Streams(members, "batches")
-            block: list[Tensor] = []
-            if run.taken(own) == 0:
-                run.write(own, 0, _measured(learners), 0)
-            for step in run.steps(own, learners):
-                row = (step - 1) % BLOCK
-                if row == 0 or not block:  # the latter where a checkpoint left off
-                    streams.position = 2 * s.batch_size * (step - 1 - row)
-                    batches = streams.integers(data.labels.shape[1], BLOCK, s.batch_size)
-                    block = list(torch.from_numpy(batches).to(where).unbind(1))
-                learning_rate = s.learning_rate * (1 - s.anneal * ((step - 1) / steps))
-                learners.update(block[row], learning_rate, taus[step - 1])
-                if step in marks:
-                    run.write(own, marks[step], _measured(learners), step)
-
-    results, facts = run.gathered()
-    lengths = [len(values) for values in averages.swept.values()]
-    variables: dict[str, tuple[tuple[str, ...], np.ndarray]] = {}
-    for name in ("loss", "error"):
-        online, target = np.split(results[name], [1], axis=1)
-        both = np.stack([np.broadcast_to(online, target.shape), target], axis=1)
-        own_dims = ("which", *averages.swept, "step")
-        variables[name] = (own_dims, both.reshape(grid.members, 2, *lengths, len(marks)))
-    return grid.dataset(
-        {**variables, "fit": (("step",), results["fit"])},
-        coords={"which": ["online", "target"], "step": list(marks), **averages.swept},
-        attrs={**arguments, **facts},
+        arguments={
+            "dataset": dataset,
+            "samples": fingerprint(*DATASETS[dataset]()),
+            **checked,
+            "seeds": grid.seed_values,
+            "steps": steps,
+            "evaluate_every": every,
+        },
+        options=options,
     )
-
-
-def _measured(learners: Classifiers) -> dict[str, np.ndarray]:
-    """What a run writes of its members."""
-    loss, error = learners.evaluate()
-    return {name: t.cpu().numpy() for name, t in {"loss": loss, "error": error, "fit": learners.fit()}.items()}
 
 
 def weight_of_new(
