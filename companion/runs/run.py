@@ -6,7 +6,7 @@ import os
 import platform
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -67,6 +67,7 @@ def _global_generators() -> dict[str, Any]:
     }
 
 
+@runtime_checkable
 class Program(Protocol):
     """What is trained: some members, from their first step to their last."""
 
