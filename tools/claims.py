@@ -25,6 +25,7 @@ from typing import Any
 import nbformat
 
 from companion.study.claims import HELD, KEY, Claim
+from companion.study.pages import spelt_out
 from companion.study.rehearsals import ENOUGH, FOLDER, MARGIN, Bound, Rehearsed, rehearsed, threshold
 from notebooks import EXECUTED, all_notebooks, cost_file, slug
 
@@ -325,5 +326,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a code page may lack a sign of theirs
+    spelt_out()
     sys.exit(main())

@@ -31,6 +31,7 @@ from pathlib import Path
 import nbformat
 
 from companion.study.budgets import COSTS
+from companion.study.pages import spelt_out
 from companion.study.rehearsals import FOLDER
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -262,5 +263,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a code page may lack a sign of theirs
+    spelt_out()
     sys.exit(main())
