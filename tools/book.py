@@ -19,9 +19,10 @@ from pathlib import Path
 import yaml
 
 import claims
+from chapters import ROOT, all_notebooks
 from companion.study.pages import spelt_out
 from generated import write_all
-from notebooks import EXECUTED, ROOT, all_notebooks, execute_all, is_fresh, jobs, package_key, stale_of
+from notebooks import EXECUTED, execute_all, is_fresh, jobs, package_key, stale_of
 
 SOURCE = ROOT / "_build" / "source"
 SPHINX = ROOT / "_build" / "sphinx"

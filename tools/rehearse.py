@@ -31,12 +31,13 @@ from typing import Any
 
 import nbformat
 
+from chapters import ROOT, all_notebooks, slug
 from claims import stated
 from companion.study.pages import spelt_out
 from companion.study.rehearsals import ENOUGH, FOLDER
 from companion.version import versions
 from kept_runs import keep_runs
-from notebooks import ROOT, all_notebooks, build_reader, package_key, slug
+from notebooks import build_reader, package_key
 
 DONE = ROOT / "_build" / "rehearsals"
 KERNELS = {
