@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-import companion
+from companion import version
 from companion.files import locked, partial_of, replacing
 from companion.runs.processes import launched
 
@@ -223,7 +223,7 @@ class _Hashed:
 
 
 def _title() -> str:
-    return f"{_NAME}, format {FORMAT}, version {companion.__version__}"
+    return f"{_NAME}, format {FORMAT}, version {version.__version__}"
 
 
 def _texts(arguments: Mapping[str, Any]) -> dict[str, str]:

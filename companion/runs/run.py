@@ -2,8 +2,6 @@
 
 import contextlib
 import datetime
-import os
-import platform
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
@@ -11,17 +9,17 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import torch
 from jaxtyping import Int
-from tqdm import tqdm
 
-import companion
 from companion import seeds
+from companion.bars import progress_bar
 from companion.members.grid import Grid
 from companion.runs.checkpoints import Checkpoint
 from companion.runs.interrupts import interruptible
 from companion.runs.options import Options
 from companion.runs.processes import ALONE, launched
+from companion.version import versions
 
-__all__ = ["Program", "Run", "device_name", "progress_bar", "provenance"]
+__all__ = ["Program", "Run", "device_name", "origin"]
 
 
 def device_name(device: torch.device) -> str:
@@ -29,30 +27,13 @@ def device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
-def progress_bar(label: str, total: int, *, unit: str = "step", done: int = 0, show: bool = True) -> "tqdm[Any]":
-    """A bar on stderr, with the time left, that leaves nothing behind; ``done`` of the total were done earlier.
-
-    There is none where the environment variable ``COMPANION_PROGRESS`` is 0, and of several processes that ``torchrun``
-    started only the first one has it.
-    """
-    hidden = not show or os.environ.get("COMPANION_PROGRESS") == "0" or os.environ.get("RANK", "0") != "0"
-    scaled = unit == "B"  # to kB and MB
-    return tqdm(total=total, initial=done, desc=label, unit=unit, unit_scale=scaled, leave=False, disable=hidden)
-
-
-def provenance(device: torch.device, began: float) -> dict[str, Any]:
+def origin(device: torch.device, began: float) -> dict[str, Any]:
     """Attributes of a result: device, threads, versions, date and wall time in seconds since ``time.perf_counter()``
-    read ``began``."""
-    versions = {
-        "companion": companion.__version__,
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-        "Python": platform.python_version(),
-    }
+    read ``began``. ``study.provenance`` makes a sentence of them."""
     return {
         "device": device_name(device),
         "threads": torch.get_num_threads(),
-        "versions": ", ".join(f"{package} {version}" for package, version in versions.items()),
+        "versions": versions(),
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "wall_seconds": round(time.perf_counter() - began, 3),
     }
@@ -237,7 +218,7 @@ class Run:
                 self._checkpoint.save(self._state(program))
             if stop:
                 break
-        self._made = provenance(self.options.where, self._began)
+        self._made = origin(self.options.where, self._began)
 
     @contextlib.contextmanager
     def measuring(self) -> Iterator[None]:
@@ -294,7 +275,7 @@ class Run:
         local = {name: array[own] for name, array in self._arrays.items()}
         results = self._apart.gather_members(local, own, self.grid.members)
         trained, diverged = results.pop("trained"), results.pop("diverged")
-        facts = self._made or provenance(self.options.where, self._began)
+        facts = self._made or origin(self.options.where, self._began)
         if diverged.any():
             when = {i: int(step) for i, step in enumerate(diverged) if step}
             facts["diverged"] = "; ".join(f"{self.grid.name(i)} at step {step}" for i, step in when.items())

@@ -1,10 +1,9 @@
 """Settings of an algorithm: a frozen dataclass whose fields know which values they take."""
 
 import dataclasses
-import difflib
 import inspect
 import math
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from types import SimpleNamespace
 from typing import Any, TypeVar
 
@@ -12,13 +11,13 @@ import numpy as np
 import torch
 
 from companion.members.grid import Grid
+from companion.names import nearest
 from companion.runs.words import ours_for
 
 __all__ = [
     "a_duration",
     "at_least_one",
     "check",
-    "nearest",
     "one_of",
     "setting",
     "settings_of",
@@ -141,11 +140,6 @@ def a_duration(unit: str, **durations: Any) -> None:
             raise TypeError(f"{name}={duration!r} must be a number of {unit}")
         if not duration >= 0:
             raise ValueError(f"{name}={duration} must be at least 0, in {unit}")
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """The known word that is spelt most like this one."""
-    return difflib.get_close_matches(str(word), list(known), n=1, cutoff=0.0)[0]
 
 
 def one_of(known: Mapping[str, T], what: str, name: str) -> T:

@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-import companion
-from companion import files
+from companion import files, version
 from companion.runs import checkpoints
 from companion.runs.checkpoints import Checkpoint, load, save
 from companion.runs.processes import Processes
@@ -109,7 +108,7 @@ def test_an_argument_that_is_gone_is_refused(path):
 def test_another_version_is_refused(path, monkeypatch):
     save(path, ARGUMENTS, make_state())
     with monkeypatch.context() as later:
-        later.setattr(companion, "__version__", "9.9")
+        later.setattr(version, "__version__", "9.9")
         with pytest.raises(ValueError, match=r"is a slow-copy checkpoint, format 2, version .*go on with that version"):
             load(path, ARGUMENTS)
     monkeypatch.setattr(checkpoints, "FORMAT", 3)
