@@ -109,7 +109,7 @@ def test_another_version_is_refused(path, monkeypatch):
     save(path, ARGUMENTS, make_state())
     with monkeypatch.context() as later:
         later.setattr(version, "__version__", "9.9")
-        with pytest.raises(ValueError, match=r"is a slow-copy checkpoint, format 2, version .*go on with that version"):
+        with pytest.raises(ValueError, match=r"is a slow-copy checkpoint, format 3, version .*go on with that version"):
             load(path, ARGUMENTS)
     monkeypatch.setattr(checkpoints, "FORMAT", 3)
     with pytest.raises(ValueError, match=r"and this is a slow-copy checkpoint, format 3"):
