@@ -117,7 +117,7 @@ def checked_tau(tau: object) -> float | Tensor:
         raise TypeError(f"tau is a tensor of {tau.dtype}; pass floating-point weights, tau.float()")
     if tau.ndim > 1:
         raise ValueError(f"tau has shape {tuple(tau.shape)}; pass a number or a tensor of shape () or (member,)")
-    if not _readable(tau):
+    if not readable(tau):
         return tau
     wrong = ~((tau >= 0.0) & (tau <= 1.0))
     if wrong.any():
@@ -125,7 +125,7 @@ def checked_tau(tau: object) -> float | Tensor:
     return tau if tau.ndim else tau.item()
 
 
-def _readable(tau: Tensor) -> bool:
+def readable(tau: Tensor) -> bool:
     """Whether looking at the values costs no synchronisation: on the CPU, real, and outside of a compiler's trace."""
     return type(tau) in PLAIN and tau.is_cpu and not torch.compiler.is_compiling()
 
@@ -161,7 +161,7 @@ def _refuse_standstill(group: Group, tau: float | Tensor) -> None:
     if not isinstance(tau, Tensor):
         arrives, shown = tau >= 0.5, f"{tau:g}"
     else:
-        arrives, shown = _readable(tau) and bool(((tau == 0.0) | (tau >= 0.5)).all()), "a tensor"
+        arrives, shown = readable(tau) and bool(((tau == 0.0) | (tau >= 0.5)).all()), "a tensor"
     if not arrives:
         raise ValueError(
             f"target {group.names[0]!r} is {group.dtype}, in which steps of tau = {shown} round to nothing before it "
