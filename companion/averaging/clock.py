@@ -110,17 +110,15 @@ class Clock:
         self.count = counted(state.get("count"))
 
 
-def counted(count: object) -> int:
+def counted(count: object, name: str = 'state["count"]') -> int:
     """The number of updates that a saved count stands for.
 
     Raises:
         ValueError: It is none.
     """
-    if isinstance(count, Tensor) and count.dtype == torch.int64 and count.numel() == 1:
-        count = count.item()
-    if isinstance(count, bool) or not isinstance(count, int) or count < 0:
-        raise ValueError(f"count = {count!r}; expected a tensor, the number of updates so far")
-    return count
+    if not isinstance(count, Tensor) or count.dtype != torch.int64 or count.numel() != 1 or count.item() < 0:
+        raise ValueError(f"{name} is {count!r}; expected a tensor, the number of updates so far")
+    return int(count.item())
 
 
 def _checked_period(every: object) -> int | Tensor:
