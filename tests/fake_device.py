@@ -168,7 +168,7 @@ class Tracing:
 
     def record(self, function: Callable[[], object]) -> Callable[[], object]:
         with pytest.MonkeyPatch.context() as patch, _WithoutData():
-            patch.setattr(updates, "_readable", lambda tau: False)  # as on a GPU
+            patch.setattr(updates, "readable", lambda tau: False)  # as on a GPU
             function()
         self.recorded += 1
         return function

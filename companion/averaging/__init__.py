@@ -1,5 +1,6 @@
 """The one idea of the book: ``target ← tau·online + (1 − tau)·target``, from iterate averages to target networks."""
 
+from companion.averaging.clock import Clock
 from companion.averaging.conventions import (
     Convention,
     convert,
@@ -18,6 +19,7 @@ from companion.averaging.target import TargetNetwork
 from companion.averaging.updates import hard_update, soft_update
 
 __all__ = [
+    "Clock",
     "Convention",
     "ExponentialAverage",
     "PolyakAverage",

@@ -9,10 +9,11 @@ import math
 import numbers
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 from companion.averaging.conventions import Number, unit_interval
 
-Schedule = Callable[[int], float]
+Schedule = Callable[[Any], Any]  # of a count, or of a tensor that holds it: a weight, or a tensor of weights
 
 
 def constant(tau: Number) -> Schedule:
