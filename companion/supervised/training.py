@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from companion.averaging import soft_update
+from companion.averaging import Clock, soft_update
 from companion.members import MLP, Grid, Streams, flatten
 from companion.members.networks import flatten_gradients
 from companion.runs.described import fingerprint
@@ -76,14 +76,13 @@ class Classifiers:
         self.weights: Float[Tensor, "member parameter"] = flatten(self.online)
         self._judged_weights = flatten(self.judged)
         self.averages: Float[Tensor, "average member parameter"] = self.weights.expand(averages, -1, -1).clone()
-        self._followed = self.weights.expand_as(self.averages)  # kept, so that its pairing with the averages is, too
         self._members = torch.arange(len(seeds), device=device).unsqueeze(1)
 
     def update(
         self,
         batch: Int64[Tensor, "member batch"],
         learning_rate: Float[Tensor, " member"],
-        tau: Float[Tensor, " average"],
+        tau: float | Float[Tensor, " average"],
     ) -> None:
         """One step of gradient descent for every member, then one soft update of every average.
 
@@ -97,7 +96,7 @@ class Classifiers:
         loss = _loss(logits, self.labels[self._members, batch]).sum()
         gradient = flatten_gradients(torch.autograd.grad(loss, list(self.online.parameters())))
         self.weights.addcmul_(gradient, learning_rate.unsqueeze(1), value=-1)
-        soft_update([self._followed], [self.averages], tau)
+        soft_update([self.weights.expand_as(self.averages)], [self.averages], tau)
 
     @torch.no_grad()
     def evaluate(self) -> tuple[Float[Tensor, "member network"], Float[Tensor, "member network"]]:
@@ -141,8 +140,9 @@ class Training:
         self.settings = settings
         self.averages = averages
         self.steps = steps
-        taus = weight_of_new(averages.column("tau"), averages.column("debias"), steps)
-        self._taus = torch.as_tensor(taus).float().to(device)
+        table = weight_of_new(averages.column("tau"), averages.column("debias"), steps)
+        taus = torch.as_tensor(table).float().to(device)
+        self.clock = Clock(lambda update: taus[update - 1])
         self._streams, self._samples = Streams(seeds, "batches"), data.labels.shape[1]
         self._block: list[Tensor] = []
 
@@ -152,9 +152,9 @@ class Training:
         if row == 0 or not self._block:  # the latter where a checkpoint left off
             self._streams.position = 2 * s.batch_size * (step - 1 - row)
             batches = torch.from_numpy(self._streams.integers(self._samples, BLOCK, s.batch_size))
-            self._block = list(batches.to(self._taus.device).unbind(1))
+            self._block = list(batches.to(self.learners.weights.device).unbind(1))
         learning_rate = s.learning_rate * (1 - s.anneal * ((step - 1) / self.steps))
-        self.learners.update(self._block[row], learning_rate, self._taus[step - 1])
+        self.learners.update(self._block[row], learning_rate, self.clock.tick())
 
     def measure(self, step: int, look: Callable[[], None]) -> dict[str, np.ndarray]:
         """``loss`` and ``error`` of the online network and of each average, and how well it ``fit`` its labels."""
@@ -169,13 +169,14 @@ class Training:
         return torch.stack([online.expand_as(target), target], 1).reshape(-1, 2, *lengths).cpu().numpy()
 
     def state_dict(self) -> dict[str, Tensor]:
-        """The weights of the networks and of their averages."""
-        return {"weights": self.learners.weights, "averages": self.learners.averages}
+        """The weights of the networks and of their averages, and the averages' clock."""
+        return {"weights": self.learners.weights, "averages": self.learners.averages, **self.clock.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Go on from there."""
         self.learners.weights.copy_(state["weights"])
         self.learners.averages.copy_(state["averages"])
+        self.clock.load_state_dict(state)
 
 
 @takes_options
