@@ -10,7 +10,7 @@ from companion.rl import ddpg, dqn, sac, td3
 from companion.rl.population import Population
 from companion.runs.settings import Settings, at_least_one, check, one_of, shape_settings
 
-__all__ = ["ALGORITHMS", "make_agents", "named"]
+__all__ = ["ALGORITHMS", "make_agents"]
 
 ALGORITHMS: dict[str, tuple[type[Settings], type[Population]]] = {
     "dqn": (dqn.DQNSettings, dqn.Agents),
@@ -19,15 +19,6 @@ ALGORITHMS: dict[str, tuple[type[Settings], type[Population]]] = {
     "sac": (sac.SACSettings, sac.Agents),
 }
 """Name to (settings, population)."""
-
-
-def named(algorithm: str) -> tuple[type[Settings], type[Population]]:
-    """The settings and the population of an algorithm.
-
-    Raises:
-        ValueError: there is none of that name; the nearest is named.
-    """
-    return one_of(ALGORITHMS, "algorithm", algorithm)
 
 
 def make_agents(
@@ -52,7 +43,7 @@ def make_agents(
         ValueError: an unknown algorithm or setting, a value out of range, or a sweep over a setting that decides
             shapes.
     """
-    settings_type, agents_type = named(algorithm)
+    settings_type, agents_type = one_of(ALGORITHMS, "algorithm", algorithm)
     at_least_one(observation_size=observation_size, action_size=action_size)
     grid = Grid(check(settings_type, settings, make_agents), seeds)
     groups = list(grid.groups(shape_settings(settings_type)))

@@ -21,14 +21,14 @@ Departures from the paper:
 
 from collections.abc import Sequence
 from copy import deepcopy
-from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from companion.averaging import Clock, soft_update
+from companion.averaging import soft_update
 from companion.members import MLP, Adam, flatten
+from companion.rl.clock import MemberClock
 from companion.rl.continuous import ContinuousAgents, value
 from companion.rl.replay import Batch
 from companion.runs.settings import PerMember, Settings, setting
@@ -36,7 +36,6 @@ from companion.runs.settings import PerMember, Settings, setting
 __all__ = ["Agents", "DDPGSettings"]
 
 
-@dataclass(frozen=True)
 class DDPGSettings(Settings):
     """Hyperparameters of DDPG. Where a source is named, it is Lillicrap et al. 2016, section 7."""
 
@@ -95,7 +94,7 @@ class Agents(ContinuousAgents):
         self.target_critic = deepcopy(self.critic).requires_grad_(False)
         self.actor_optimizer = Adam(self.actor, settings.actor_learning_rate)
         self.critic_optimizer = Adam(self.critic, settings.critic_learning_rate)
-        self.clock = Clock(settings.tau, settings.period)
+        self.clock = MemberClock(settings.tau, settings.period)
         # In one piece each, a row a member, so that a soft update is one call.
         self.actor_weights, self.critic_weights = self.actor_optimizer.weights, self.critic_optimizer.weights
         self.target_actor_weights = flatten(self.target_actor)

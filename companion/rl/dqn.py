@@ -26,15 +26,15 @@ Departures from the paper, whose task was Atari games from pixels:
 
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from companion.averaging import Clock, soft_update
+from companion.averaging import soft_update
 from companion.members import MLP, Adam, flatten
+from companion.rl.clock import MemberClock
 from companion.rl.population import Watch
 from companion.rl.replay import Batch
 from companion.runs.settings import PerMember, Settings, setting
@@ -42,7 +42,6 @@ from companion.runs.settings import PerMember, Settings, setting
 __all__ = ["Agents", "DQNSettings"]
 
 
-@dataclass(frozen=True)
 class DQNSettings(Settings):
     """Hyperparameters of DQN. Where a source is named, the default is its value."""
 
@@ -111,7 +110,7 @@ class Agents(nn.Module):
         self.online = MLP(sizes, seeds, activation=torch.relu_).to(device)
         self.target = deepcopy(self.online).requires_grad_(False)
         self.optimizer = Adam(self.online, settings.learning_rate)
-        self.clock = Clock(settings.tau, settings.period)
+        self.clock = MemberClock(settings.tau, settings.period)
         # In one piece each, a row a member, so that a soft update is one call.
         self.online_weights, self.target_weights = self.optimizer.weights, flatten(self.target)
 

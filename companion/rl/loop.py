@@ -75,10 +75,11 @@ class Loop:
         captured = partial(Captured, device=world.device, report=report)
         if world.captured:
             self._collect: Callable[[], None] = captured(self.collect)
-            self._forms = [captured(partial(self._collect_and_learn, form)) for form in agents.forms]
+            self._forms: list[Callable[[], None]]
+            self._forms = [captured(partial(self._collect_then, partial(self.learn, form))) for form in agents.forms]
         else:
             self._collect = self.collect
-            self._forms = [partial(self._in_turn, captured(partial(self.learn, form))) for form in agents.forms]
+            self._forms = [partial(self._collect_then, captured(partial(self.learn, form))) for form in agents.forms]
 
     def step(self, step: int) -> None:
         """Take step 1, 2, 3, …: every member acts once and, after ``learning_starts`` steps, learns once."""
@@ -128,9 +129,9 @@ class Loop:
             look: called again and again meanwhile; what it raises ends the measurement, which leaves no trace.
 
         Returns:
-            A number a member: ``return``, ``discounted_return``, ``predicted`` and, if there were updates since the last
-            measurement, what the agents watch. After the last step, with ``film``, also ``episode``, ``(member, frame,
-            observation)``.
+            A number a member: ``return``, ``discounted_return``, ``predicted`` and, if there were updates since the
+            last measurement, what the agents watch. After the last step, with ``film``, also ``episode``, ``(member,
+            frame, observation)``.
         """
         with self._threads():
             measured = self._play(episodes=self.episodes, look=look)
@@ -174,11 +175,7 @@ class Loop:
         self.taken, self.measured = state["taken"], state["measured"]
         self.noise.seek(self.taken)
 
-    def _collect_and_learn(self, form: Mapping[str, Any]) -> None:
-        self.collect()
-        self.learn(form)
-
-    def _in_turn(self, learn: Callable[[], None]) -> None:
+    def _collect_then(self, learn: Callable[[], None]) -> None:
         self.collect()
         learn()
 

@@ -1,7 +1,7 @@
 """What the training loop asks of a population of agents."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -15,6 +15,7 @@ Watch = Literal["mean", "max"]
 """What becomes of a number that is watched, between two evaluations."""
 
 
+@runtime_checkable
 class Population(Player, Protocol):
     """Agents of one algorithm, all that lasts of which is in their ``state_dict()``."""
 
@@ -26,16 +27,22 @@ class Population(Player, Protocol):
     """What :meth:`learn` draws: for each of these a standard normal number for each number of a batch's actions."""
     settings: Any
     """The algorithm's :class:`~companion.runs.settings.Settings`."""
-    uniform: Mapping[str, int]
-    """How many uniform numbers in [0, 1) :meth:`act` needs, by purpose."""
-    normal: Mapping[str, int]
-    """How many standard normal ones."""
-    forms: Sequence[Mapping[str, Any]]
-    """Keyword arguments of :meth:`learn` from one update to the next, over and over: its forms that a GPU records."""
 
     def __init__(
         self, settings: Any, observation_size: int, action_size: int, seeds: Sequence[int], device: torch.device
     ) -> None: ...
+
+    @property
+    def uniform(self) -> Mapping[str, int]:
+        """How many uniform numbers in [0, 1) :meth:`act` needs, by purpose."""
+
+    @property
+    def normal(self) -> Mapping[str, int]:
+        """How many standard normal ones."""
+
+    @property
+    def forms(self) -> Sequence[Mapping[str, Any]]:
+        """Keyword arguments of :meth:`learn` from one update to the next, over and over. A GPU records each form."""
 
     def act(self, observation: Float[Tensor, "member observation"], noise: dict[str, Tensor]) -> Tensor:
         """Choose each member's action in training."""

@@ -23,7 +23,6 @@ Departures from the paper:
 import math
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
@@ -31,8 +30,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from companion.averaging import Clock, soft_update
+from companion.averaging import soft_update
 from companion.members import MLP, Adam, flatten
+from companion.rl.clock import MemberClock
 from companion.rl.continuous import ContinuousAgents, value
 from companion.rl.population import Watch
 from companion.rl.replay import Batch
@@ -44,7 +44,6 @@ LOG_SD = (-20.0, 2.0)
 """Bounds of the logarithm of the Gaussian's standard deviation, as in the authors' code."""
 
 
-@dataclass(frozen=True)
 class SACSettings(Settings):
     """Hyperparameters of SAC. Where a source is named, it is Haarnoja et al. 2018b, appendix D."""
 
@@ -113,7 +112,7 @@ class Agents(ContinuousAgents):
     """
 
     WATCHED: ClassVar[Mapping[str, Watch]] = {**ContinuousAgents.WATCHED, "entropy": "mean", "temperature": "mean"}
-    DRAWS = ("next_action", "new_action")
+    DRAWS: ClassVar[tuple[str, ...]] = ("next_action", "new_action")
     settings: SACSettings
 
     def __init__(
@@ -135,7 +134,7 @@ class Agents(ContinuousAgents):
         self.target_critic = deepcopy(self.critic).requires_grad_(False)
         self.actor_optimizer = Adam(self.actor, settings.actor_learning_rate)
         self.critic_optimizer = Adam(self.critic, settings.critic_learning_rate)
-        self.clock = Clock(settings.tau, settings.period)
+        self.clock = MemberClock(settings.tau, settings.period)
         # In one piece each, a row a member, so that a soft update is one call.
         self.actor_weights, self.critic_weights = self.actor_optimizer.weights, self.critic_optimizer.weights
         self.target_actor_weights = flatten(self.target_actor)

@@ -26,14 +26,15 @@ Departures from the paper (and from the authors' code, which it cites):
 
 from collections.abc import Sequence
 from copy import deepcopy
-from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from companion.averaging import Clock, soft_update
+from companion.averaging import soft_update
 from companion.members import MLP, Adam, flatten
+from companion.rl.clock import MemberClock
 from companion.rl.continuous import ContinuousAgents, value
 from companion.rl.replay import Batch
 from companion.runs.settings import PerMember, Settings, setting
@@ -41,7 +42,6 @@ from companion.runs.settings import PerMember, Settings, setting
 __all__ = ["Agents", "TD3Settings"]
 
 
-@dataclass(frozen=True)
 class TD3Settings(Settings):
     """Hyperparameters of TD3. Where a source is named, it is Fujimoto et al. 2018, section 6.1 and appendix C."""
 
@@ -88,7 +88,7 @@ class Agents(ContinuousAgents):
         device: where everything lives.
     """
 
-    DRAWS = ("smoothing",)
+    DRAWS: ClassVar[tuple[str, ...]] = ("smoothing",)
     settings: TD3Settings
 
     def __init__(
@@ -111,7 +111,7 @@ class Agents(ContinuousAgents):
         self.target_critic = deepcopy(self.critic).requires_grad_(False)
         self.actor_optimizer = Adam(self.actor, settings.actor_learning_rate)
         self.critic_optimizer = Adam(self.critic, settings.critic_learning_rate)
-        self.clock = Clock(settings.tau, settings.period)
+        self.clock = MemberClock(settings.tau, settings.period)
         # In one piece each, a row a member, so that a soft update is one call.
         self.actor_weights, self.critic_weights = self.actor_optimizer.weights, self.critic_optimizer.weights
         self.target_actor_weights = flatten(self.target_actor)

@@ -10,14 +10,14 @@ import torch
 import xarray as xr
 
 from companion.members import Grid
-from companion.rl.algorithms import named
+from companion.rl.algorithms import ALGORITHMS
 from companion.rl.environments import World, make_world
 from companion.rl.loop import Loop
 from companion.runs.capture import warn_unrecorded
 from companion.runs.memory import keep_freed_memory
 from companion.runs.modes import plain_modes
 from companion.runs.run import Run, choose_device
-from companion.runs.settings import at_least_one, check, shape_settings, true_or_false
+from companion.runs.settings import at_least_one, check, one_of, shape_settings, true_or_false
 
 __all__ = ["train"]
 
@@ -113,7 +113,7 @@ def train(
     Warns:
         RuntimeWarning: a GPU cannot record the steps, which makes them slower and changes no number; with the reason.
     """
-    settings_type, agents_type = named(algorithm)
+    settings_type, agents_type = one_of(ALGORITHMS, "algorithm", algorithm)
     true_or_false(film=film)
     world = _world_for(algorithm, environment)
     horizon = world.time_limit if horizon is None else horizon
@@ -141,15 +141,15 @@ def train(
         "horizon": horizon,
         "film": film,
     }
-    options = {"episodes": evaluation_episodes, "horizon": horizon, "film": film}
     report = cache(partial(warn_unrecorded, name=algorithm))  # the same reason once, in a whole run
+    options: dict[str, Any] = {"episodes": evaluation_episodes, "horizon": horizon, "film": film, "report": report}
 
     def make(own: np.ndarray, fixed: Mapping[str, Any]) -> Loop:
         members = grid.seeds[own].tolist()
         world = make_world(environment, members, where)
         values = settings_type.of(grid, own, fixed, where)
         agents = agents_type(values, world.observation_size, world.actions or world.action_size, members, where)
-        return Loop(agents, world, steps, **options, report=report)
+        return Loop(agents, world, steps, **options)
 
     marks = {step: column for column, step in enumerate(sorted({*range(every, steps + 1, every), steps}))}
     measured = ("return", "discounted_return", "predicted", *agents_type.WATCHED)
@@ -171,7 +171,7 @@ def train(
     ) as run:
         for own, fixed in run.groups():
             loop = make(own, fixed)
-            for step in run.steps(own, loop):
+            for step in run.steps(own, _AsAsked(loop)):
                 if not run.owed:
                     loop.step(step)
                 if step in marks:
@@ -194,6 +194,17 @@ def train(
     )
 
 
+class _AsAsked:
+    """The program, by the names that a run asks for."""
+
+    def __init__(self, loop: Loop) -> None:
+        self.state = loop.state_dict
+        self.load = loop.load_state_dict
+
+    def load_state(self, state: Any, steps: int) -> None:
+        self.load(state)
+
+
 def _world_for(algorithm: str, environment: str) -> World:
     """The environment, to be asked what it is.
 
@@ -201,7 +212,7 @@ def _world_for(algorithm: str, environment: str) -> World:
         ValueError: there is none of that name, or its actions are not of the algorithm's kind.
     """
     world = make_world(environment, [0], torch.device("cpu"))
-    discrete = named(algorithm)[1].DISCRETE
+    discrete = ALGORITHMS[algorithm][1].DISCRETE
     if (world.actions is not None) != discrete:
         has, needs = ("continuous", "discrete") if discrete else ("discrete", "continuous")
         raise ValueError(f"environment={environment!r} has {has} actions, and {algorithm!r} needs {needs} ones")

@@ -6,7 +6,7 @@ import inspect
 import math
 from collections.abc import Callable, Collection, Iterable, Mapping
 from types import SimpleNamespace
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -31,6 +31,7 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+S = TypeVar("S", bound="Settings")
 
 PerMember = Shaped[Tensor, "member"]
 """The type of a setting in which members that train side by side may differ."""
@@ -68,27 +69,32 @@ def setting(
     return dataclasses.field(default=default, metadata=metadata)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, init=False)
 class Settings:
-    """The base of an algorithm's settings: they are checked wherever they are made.
+    """The base of an algorithm's settings: a frozen dataclass, whose values are checked wherever it is made.
 
-        @dataclass(frozen=True)
         class TD3Settings(Settings):
             tau: PerMember = setting(0.005, least=0, most=1)
             batch_size: int = setting(64, least=1, shapes=True)
 
         TD3Settings(tau=[1.0, 0.1]).tau  # tensor([1.0, 0.1])
 
-    A setting of type :data:`PerMember` is given as a number for all members, or as a list with one for each, and becomes
-    a tensor ``(member,)``; floats are of torch's default dtype. Every other stays the plain value that it is.
+    A setting of type :data:`PerMember` is given as a number for all members, or as a list with one for each, and
+    becomes a tensor ``(member,)``; floats are of torch's default dtype. Every other stays the plain value that it is.
+
+    Args:
+        given: values by name; all others have their defaults.
 
     Raises:
-        ValueError: a value out of range, or lists of different lengths.
+        ValueError: a name that is no setting, a value out of range, or lists of different lengths.
         TypeError: a value of the wrong type, or a list where there is one value for all.
     """
 
-    def __post_init__(self) -> None:
-        checked = check(type(self), {field.name: getattr(self, field.name) for field in dataclasses.fields(self)})
+    def __init_subclass__(cls) -> None:
+        dataclasses.dataclass(frozen=True, init=False)(cls)
+
+    def __init__(self, **given: Any) -> None:
+        checked = check(type(self), given)
         members = max((len(value) for value in checked.values() if isinstance(value, list)), default=1)
         for field in dataclasses.fields(self):
             value = checked[field.name]
@@ -102,7 +108,7 @@ class Settings:
             object.__setattr__(self, field.name, value)
 
     @classmethod
-    def of(cls, grid: Grid, members: np.ndarray, fixed: Mapping[str, Any], device: torch.device) -> Self:
+    def of(cls: type[S], grid: Grid, members: np.ndarray, fixed: Mapping[str, Any], device: torch.device) -> S:
         """Some members' settings: those fixed for all as they are, of the others each member's own, on a device."""
         own = {name: grid.column(name)[members].tolist() for name in grid.settings if name not in fixed}
         settings = cls(**fixed, **own)  # checked before they go where looking at them takes long
