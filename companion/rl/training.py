@@ -1,8 +1,7 @@
 """One call trains a figure: every combination of the settings, times every seed, as one batched program."""
 
-import contextlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache, partial
 from typing import Any
 
@@ -11,13 +10,14 @@ import torch
 import xarray as xr
 
 from companion.members import Grid
-from companion.rl.algorithms import named
-from companion.rl.environments import make_world
+from companion.rl.algorithms import ALGORITHMS
+from companion.rl.environments import World, make_world
 from companion.rl.loop import Loop
 from companion.runs.capture import warn_unrecorded
+from companion.runs.memory import keep_freed_memory
 from companion.runs.modes import plain_modes
 from companion.runs.run import Run, choose_device
-from companion.runs.settings import at_least_one, check, settings_of, shape_settings, true_or_false
+from companion.runs.settings import at_least_one, check, one_of, shape_settings, true_or_false
 
 __all__ = ["train"]
 
@@ -87,8 +87,9 @@ def train(
         checkpoint_every: seconds from one writing to the next; 0 is after every step.
         minutes: time after which to stop; no limit if None. With a ``checkpoint``, call again to go on.
         progress: whether to show a progress bar (never where the environment variable ``COMPANION_PROGRESS`` is 0).
-        settings: the algorithm's own: the fields of :class:`companion.rl.dqn.DQN`, :class:`~companion.rl.ddpg.DDPG`,
-            :class:`~companion.rl.td3.TD3` or :class:`~companion.rl.sac.SAC`.
+        settings: the algorithm's own: the fields of :class:`companion.rl.dqn.DQNSettings`,
+            :class:`~companion.rl.ddpg.DDPGSettings`, :class:`~companion.rl.td3.TD3Settings` or
+            :class:`~companion.rl.sac.SACSettings`.
 
     Returns:
         A dataset with dimensions (swept settings, ``seed``, ``step``). Of the evaluations: ``return`` (mean return of
@@ -112,12 +113,9 @@ def train(
     Warns:
         RuntimeWarning: a GPU cannot record the steps, which makes them slower and changes no number; with the reason.
     """
-    settings_type, agents_type = named(algorithm)
+    settings_type, agents_type = one_of(ALGORITHMS, "algorithm", algorithm)
     true_or_false(film=film)
-    world = make_world(environment, [0], torch.device("cpu"))  # to be asked
-    if (world.actions is not None) != agents_type.DISCRETE:
-        has, needs = ("continuous", "discrete") if agents_type.DISCRETE else ("discrete", "continuous")
-        raise ValueError(f"environment={environment!r} has {has} actions, and {algorithm!r} needs {needs} ones")
+    world = _world_for(algorithm, environment)
     horizon = world.time_limit if horizon is None else horizon
     at_least_one(steps=steps, evaluation_episodes=evaluation_episodes, horizon=horizon)
     every = max(1, steps // 16) if evaluate_every is None else evaluate_every
@@ -129,6 +127,7 @@ def train(
             f"learning_starts={checked['learning_starts']} leaves nothing of steps={steps} to learn in; raise steps"
         )
     where = choose_device(device)
+    keep_freed_memory()
     arguments = {
         "algorithm": algorithm,
         "environment": environment,
@@ -142,8 +141,16 @@ def train(
         "horizon": horizon,
         "film": film,
     }
-
     report = cache(partial(warn_unrecorded, name=algorithm))  # the same reason once, in a whole run
+    options: dict[str, Any] = {"episodes": evaluation_episodes, "horizon": horizon, "film": film, "report": report}
+
+    def make(own: np.ndarray, fixed: Mapping[str, Any]) -> Loop:
+        members = grid.seeds[own].tolist()
+        world = make_world(environment, members, where)
+        values = settings_type.of(grid, own, fixed, where)
+        agents = agents_type(values, world.observation_size, world.actions or world.action_size, members, where)
+        return Loop(agents, world, steps, **options)
+
     marks = {step: column for column, step in enumerate(sorted({*range(every, steps + 1, every), steps}))}
     measured = ("return", "discounted_return", "predicted", *agents_type.WATCHED)
     shapes: dict[str, tuple[int, ...]] = {name: (len(marks),) for name in measured}
@@ -163,33 +170,17 @@ def train(
         progress=progress,
     ) as run:
         for own, fixed in run.groups():
-            with _threads_for(len(own)):
-                members = grid.seeds[own].tolist()
-                world = make_world(environment, members, where)
-                values = settings_of(grid, own, fixed, where)
-                actions = world.actions or world.action_size
-                agents = agents_type(values, world.observation_size, actions, members, where)
-                loop = Loop(agents, world, steps)
-                play = partial(world.play, agents, values.gamma, horizon=horizon, look=run.look)
-                collect, learn = loop.programs(report)
-                for step in run.steps(own, loop):
-                    updates = loop.updates(step)
-                    if not run.owed:
-                        if (step - 1) % loop.noise.length == 0:
-                            loop.noise.refill()
-                        if updates == 0:
-                            collect()
-                        else:
-                            learn[(updates - 1) % len(learn)]()
-                    if step not in marks:
-                        continue
+            loop = make(own, fixed)
+            for step in run.steps(own, _AsAsked(loop)):
+                if not run.owed:
+                    loop.step(step)
+                if step in marks:
                     with run.measuring():
-                        row = play(episodes=evaluation_episodes)
-                        film_of = play(episodes=1, film=True) if film and step == steps else {}
-                        new = updates - loop.updates((step - 1) // every * every)
-                        run.write(own, marks[step], {**row, **loop.read_watched(new)}, step, judge=new > 0)
-                        if film_of:
-                            run.write(own, slice(None), {"episode": film_of["episode"]}, steps, judge=False)
+                        row = loop.measure(step, run.look)
+                        episode = row.pop("episode", None)
+                        run.write(own, marks[step], row, step)
+                        if episode is not None:
+                            run.write(own, slice(None), {"episode": episode}, step, judge=False)
 
     results, facts = run.gathered()
     if film:  # frames after the longest episode hold nothing
@@ -203,16 +194,26 @@ def train(
     )
 
 
-@contextlib.contextmanager
-def _threads_for(members: int) -> Iterator[None]:
-    """One CPU thread for an agent alone, whose small matrices gain nothing from more.
+class _AsAsked:
+    """The program, by the names that a run asks for."""
 
-    Split between threads, the product of a single pair of matrices is rounded differently, and the agent would no
-    longer be the one that trains beside others, where every thread has whole matrices to multiply.
+    def __init__(self, loop: Loop) -> None:
+        self.state = loop.state_dict
+        self.load = loop.load_state_dict
+
+    def load_state(self, state: Any, steps: int) -> None:
+        self.load(state)
+
+
+def _world_for(algorithm: str, environment: str) -> World:
+    """The environment, to be asked what it is.
+
+    Raises:
+        ValueError: there is none of that name, or its actions are not of the algorithm's kind.
     """
-    before = torch.get_num_threads()
-    torch.set_num_threads(1 if members == 1 else before)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+    world = make_world(environment, [0], torch.device("cpu"))
+    discrete = ALGORITHMS[algorithm][1].DISCRETE
+    if (world.actions is not None) != discrete:
+        has, needs = ("continuous", "discrete") if discrete else ("discrete", "continuous")
+        raise ValueError(f"environment={environment!r} has {has} actions, and {algorithm!r} needs {needs} ones")
+    return world

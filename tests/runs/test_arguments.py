@@ -196,7 +196,7 @@ def test_what_others_call_a_thing_is_answered_with_what_it_is_called_here(call, 
 
 
 def test_a_misspelt_argument_of_the_call_is_known_too():
-    with pytest.raises(ValueError, match="unknown setting 'stepz' of DQN: did you mean 'steps'"):
+    with pytest.raises(ValueError, match="unknown setting 'stepz' of DQNSettings: did you mean 'steps'"):
         rl.train("dqn", "CartPole-v1", stepz=3)
 
 
