@@ -13,7 +13,7 @@ from companion.rl.algorithms import ALGORITHMS
 from companion.rl.environments import World, make_world
 from companion.rl.loop import Loop
 from companion.runs.capture import warn_unrecorded
-from companion.runs.experiment import experiment, marks_every
+from companion.runs.experiment import experiment, interval, marks_every
 from companion.runs.memory import keep_freed_memory
 from companion.runs.options import Options, takes_options
 from companion.runs.settings import at_least_one, check, one_of, shape_settings, true_or_false
@@ -104,57 +104,70 @@ def train(
     """
     options = Options.among(settings)
     settings_type, agents_type = one_of(ALGORITHMS, "algorithm", algorithm)
-    true_or_false(film=film)
     asked = _world_for(algorithm, environment)
+    every = interval(evaluate_every, 16, steps=steps)
+    grid = Grid(check(settings_type, settings, train), seeds)
     horizon = asked.time_limit if horizon is None else horizon
-    at_least_one(steps=steps, evaluation_episodes=evaluation_episodes, horizon=horizon)
-    every = max(1, steps // 16) if evaluate_every is None else evaluate_every
-    at_least_one(evaluate_every=every)
-    checked = check(settings_type, settings, train)
-    grid = Grid(checked, seeds)
-    if np.max(grid.column("learning_starts")) >= steps:
-        raise ValueError(
-            f"learning_starts={checked['learning_starts']} leaves nothing of steps={steps} to learn in; raise steps"
-        )
-    keep_freed_memory()
+    evaluation: dict[str, Any] = {"evaluation_episodes": evaluation_episodes, "horizon": horizon, "film": film}
+    _check(grid, steps, **evaluation)
+    named: dict[str, Any] = {"algorithm": algorithm, "environment": environment, "simulator": asked.simulator}
+    named |= {"registered": asked.registered} if asked.registered else {}
+    counts = {"seeds": grid.seed_values, "steps": steps, "evaluate_every": every}
     report = cache(partial(warn_unrecorded, name=algorithm))  # the same reason once, in a whole run
-    loop = partial(Loop, episodes=evaluation_episodes, horizon=horizon, film=film, report=report)
-
-    def make(own: np.ndarray, fixed: dict[str, Any]) -> Loop:
-        members = grid.seeds[own].tolist()
-        world = make_world(environment, members, options.where)
-        values = settings_type.of(grid, own, fixed, options.where)
-        actions = world.actions or world.action_size
-        return loop(agents_type(values, world.observation_size, actions, members, options.where), world, steps)
-
-    variables: dict[str, tuple[str, ...]]
     variables = dict.fromkeys(("return", "discounted_return", "predicted", *agents_type.WATCHED), ("step",))
     run = experiment(
         algorithm,
         grid,
-        make,
-        variables | ({"episode": ("frame", "observation")} if film else {}),
+        partial(_program, algorithm, environment, grid, steps, options.where, report=report, **evaluation),
+        {**variables, "episode": ("frame", "observation")} if film else variables,
         sizes={"frame": asked.time_limit + 1, "observation": asked.observation_size},
         steps=steps,
         marks=marks_every(every, steps),
         apart=shape_settings(settings_type),
-        arguments={
-            "algorithm": algorithm,
-            "environment": environment,
-            "simulator": asked.simulator,
-            **({"registered": asked.registered} if asked.registered else {}),
-            **checked,
-            "seeds": grid.seed_values,
-            "steps": steps,
-            "evaluate_every": every,
-            "evaluation_episodes": evaluation_episodes,
-            "horizon": horizon,
-            "film": film,
-        },
+        arguments={**named, **grid.settings, **counts, **evaluation},
         options=options,
     )
-    # Frames after the longest episode hold nothing.
-    return run.isel(frame=run["episode"].notnull().any(set(run["episode"].dims) - {"frame"})) if film else run
+    return _until_the_last_ended(run) if film else run
+
+
+def _program(
+    algorithm: str,
+    environment: str,
+    grid: Grid,
+    steps: int,
+    device: torch.device,
+    own: np.ndarray,
+    fixed: dict[str, Any],
+    **loop: Any,
+) -> Loop:
+    """The program of some members, who agree on the settings that decide shapes."""
+    keep_freed_memory()
+    settings_type, agents_type = ALGORITHMS[algorithm]
+    members = grid.seeds[own].tolist()
+    world = make_world(environment, members, device)
+    settings = settings_type.of(grid, own, fixed, device)
+    agents = agents_type(settings, world.observation_size, world.actions or world.action_size, members, device)
+    return Loop(agents, world, steps, **loop)
+
+
+def _until_the_last_ended(run: xr.Dataset) -> xr.Dataset:
+    """Without the film's frames after the longest episode, which hold nothing."""
+    episode = run["episode"]
+    return run.isel(frame=episode.notnull().any([dim for dim in episode.dims if dim != "frame"]))
+
+
+def _check(grid: Grid, steps: int, *, evaluation_episodes: int, horizon: int, film: bool) -> None:
+    """Raise unless these go together.
+
+    Raises:
+        ValueError: a count is below 1, or nothing of the steps is left to learn in.
+        TypeError: one is of the wrong type.
+    """
+    at_least_one(evaluation_episodes=evaluation_episodes, horizon=horizon)
+    true_or_false(film=film)
+    if np.max(grid.column("learning_starts")) >= steps:
+        starts = grid.settings["learning_starts"]
+        raise ValueError(f"learning_starts={starts} leaves nothing of steps={steps} to learn in; raise steps")
 
 
 def _world_for(algorithm: str, environment: str) -> World:

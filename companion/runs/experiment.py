@@ -10,8 +10,9 @@ from jaxtyping import Int
 from companion.members.grid import Grid
 from companion.runs.options import Options
 from companion.runs.run import Program, Run
+from companion.runs.settings import at_least_one
 
-__all__ = ["experiment", "marks_every"]
+__all__ = ["experiment", "interval", "marks_every"]
 
 Members = Int[np.ndarray, " own"]
 
@@ -116,3 +117,19 @@ def experiment(
 def marks_every(every: int, steps: int, *, first: bool = False) -> dict[int, int]:
     """Every so many steps, and after the last: with ``first`` also before the first."""
     return {step: step for step in sorted({*range(0 if first else every, steps, every), steps})}
+
+
+def interval(every: Any, parts: int, **length: Any) -> int:
+    """How far marks lie apart: as was asked for by ``evaluate_every``, or else a part of the whole length.
+
+        interval(evaluate_every, 16, steps=steps)
+
+    Raises:
+        TypeError: one of the two is no integer.
+        ValueError: one of the two is below 1.
+    """
+    at_least_one(**length)
+    (whole,) = length.values()
+    every = max(1, whole // parts) if every is None else every
+    at_least_one(evaluate_every=every)
+    return int(every)

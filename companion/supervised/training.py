@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
-from types import SimpleNamespace
+from dataclasses import fields
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,33 +17,35 @@ from companion.averaging import Clock, soft_update
 from companion.members import MLP, Grid, Streams, flatten
 from companion.members.networks import flatten_gradients
 from companion.runs.described import fingerprint
-from companion.runs.experiment import experiment, marks_every
+from companion.runs.experiment import experiment, interval, marks_every
 from companion.runs.options import Options, takes_options
-from companion.runs.settings import at_least_one, check, one_of, setting, settings_of, shape_settings
+from companion.runs.settings import PerMember, Settings, check, one_of, setting, shape_settings
 from companion.supervised.data import DATASETS, Split, split
 
-__all__ = ["Classifiers", "Settings", "train", "weight_of_new"]
+__all__ = ["AverageSettings", "ClassifierSettings", "Classifiers", "SupervisedSettings", "train", "weight_of_new"]
 
 BLOCK = 256
 """Steps whose batches are drawn at once."""
-PER_AVERAGE = ("tau", "debias")
-"""Settings that the averages have and the training does not know of."""
 
 
-@dataclass(frozen=True)
-class Settings:
-    """Settings of :func:`train`, each of which may be swept."""
+class AverageSettings(Settings):
+    """Settings of a moving average, which the training does not know of."""
 
-    tau: float = setting(0.01, least=0, most=1)
+    tau: PerMember = setting(0.01, least=0, most=1)
     """Weight of the newest weights in the average at each update; 1 is the raw network."""
-    debias: bool = setting(False)
+    debias: PerMember = setting(False)
     """Whether the average forgets where it started, as Adam's do (Kingma and Ba 2015, section 3): the weight of the
     k-th update is τ / (1 − (1 − τ)^k). With tau = 0 that is 1/k, the running mean of Polyak and Ruppert."""
-    learning_rate: float = setting(0.1, least=0)
+
+
+class ClassifierSettings(Settings):
+    """Settings of a classifier's training."""
+
+    learning_rate: PerMember = setting(0.1, least=0)
     """Step size of stochastic gradient descent."""
-    anneal: bool = setting(False)
+    anneal: PerMember = setting(False)
     """Whether the learning rate falls in a straight line, to zero at the end of the run."""
-    label_noise: float = setting(0.0, least=0, most=1)
+    label_noise: PerMember = setting(0.0, least=0, most=1)
     """Share of the training labels that are redrawn uniformly, once, before training."""
     batch_size: int = setting(16, least=1, shapes=True)
     """Samples in a step, drawn with replacement."""
@@ -51,6 +53,10 @@ class Settings:
     """Units of each hidden layer, rectified linear."""
     held_out: float = setting(0.5, least=0.01, most=0.99, shapes=True)
     """Share of the samples that no training step sees, and on which loss and error are measured."""
+
+
+class SupervisedSettings(ClassifierSettings, AverageSettings):
+    """Settings of :func:`train`, each of which may be swept."""
 
 
 class Classifiers:
@@ -131,7 +137,7 @@ class Training:
         self,
         data: Split,
         seeds: Sequence[int],
-        settings: SimpleNamespace,
+        settings: ClassifierSettings,
         averages: Grid,
         steps: int,
         device: torch.device,
@@ -208,7 +214,7 @@ def train(
         evaluate_every: steps from one measurement to the next; by default a twentieth of ``steps``. The first is
             before training, the last after it.
         {options}
-        settings: fields of :class:`Settings`.
+        settings: fields of :class:`SupervisedSettings`.
 
     Returns:
         ``loss`` (mean cross-entropy on the held-out samples, in nats) and ``error`` (share of mistakes there) with
@@ -226,41 +232,42 @@ def train(
     """
     options = Options.among(settings)
     one_of(DATASETS, "dataset", dataset)
-    at_least_one(steps=steps)
-    every = max(1, steps // 20) if evaluate_every is None else evaluate_every
-    at_least_one(evaluate_every=every)
-    checked = check(Settings, settings, train)
-    grid = Grid({name: value for name, value in checked.items() if name not in PER_AVERAGE}, seeds)
-    averages = Grid({name: checked[name] for name in PER_AVERAGE})
+    every = interval(evaluate_every, 20, steps=steps)
+    checked = check(SupervisedSettings, settings, train)
+    averages = Grid({average.name: checked[average.name] for average in fields(AverageSettings)})
+    grid = Grid({name: value for name, value in checked.items() if name not in averages.settings}, seeds)
     for held_out in np.atleast_1d(checked["held_out"]).tolist():
         split(dataset, [0], held_out=held_out)  # to be refused before any training, if it must be
-
-    def make(own: np.ndarray, fixed: dict[str, Any]) -> Training:
-        s = settings_of(grid, own, fixed, options.where)
-        members, label_noise = grid.seeds[own].tolist(), grid.column("label_noise")[own]
-        data = split(dataset, members, held_out=s.held_out, label_noise=label_noise)
-        return Training(data, members, s, averages, steps, options.where)
-
+    data = {"dataset": dataset, "samples": fingerprint(*DATASETS[dataset]())}
+    counts = {"seeds": grid.seed_values, "steps": steps, "evaluate_every": every}
     both = ("which", *averages.swept, "step")
     return experiment(
         dataset,
         grid,
-        make,
+        partial(_program, dataset, grid, averages, steps, options.where),
         {"loss": both, "error": both, "fit": ("step",)},
         sizes={"which": ["online", "target"], **averages.swept},
         steps=steps,
         marks=marks_every(every, steps, first=True),
-        apart=shape_settings(Settings),
-        arguments={
-            "dataset": dataset,
-            "samples": fingerprint(*DATASETS[dataset]()),
-            **checked,
-            "seeds": grid.seed_values,
-            "steps": steps,
-            "evaluate_every": every,
-        },
+        apart=shape_settings(ClassifierSettings),
+        arguments={**data, **checked, **counts},
         options=options,
     )
+
+
+def _program(
+    dataset: str,
+    grid: Grid,
+    averages: Grid,
+    steps: int,
+    device: torch.device,
+    own: np.ndarray,
+    fixed: dict[str, Any],
+) -> Training:
+    """The program of some members, who agree on the settings that decide shapes."""
+    settings, members = ClassifierSettings.of(grid, own, fixed, device), grid.seeds[own].tolist()
+    data = split(dataset, members, held_out=settings.held_out, label_noise=grid.column("label_noise")[own])
+    return Training(data, members, settings, averages, steps, device)
 
 
 def weight_of_new(

@@ -7,8 +7,6 @@ equations 1 and 2, Algorithm 1; Chen et al. 2020, "Improved Baselines with Momen
 
 from collections.abc import Sequence
 from copy import deepcopy
-from dataclasses import dataclass
-from types import SimpleNamespace
 from typing import ClassVar
 
 import torch
@@ -21,11 +19,10 @@ from companion.runs.settings import setting
 from companion.vision.momentum import MomentumLearner, MomentumSettings, unit
 from companion.vision.views import Pair, Views
 
-__all__ = ["Learner", "MoCo", "loss"]
+__all__ = ["Learner", "MoCoSettings", "loss"]
 
 
-@dataclass(frozen=True)
-class MoCo(MomentumSettings):
+class MoCoSettings(MomentumSettings):
     """Settings of MoCo. The defaults are for the small encoder and a run of some hundred steps."""
 
     tau: float = setting(0.05, least=0, most=1)
@@ -47,7 +44,7 @@ class Learner(MomentumLearner):
     """A network of queries, its slow copy for keys, and the queue of keys, a ring that begins as noise.
 
     Args:
-        settings: of :class:`MoCo`.
+        settings: of :class:`MoCoSettings`.
         updates: steps of the whole run; not used.
     """
 
@@ -56,7 +53,9 @@ class Learner(MomentumLearner):
     pushed: Tensor
     new_keys: Tensor
 
-    def __init__(self, settings: SimpleNamespace, updates: int) -> None:
+    settings: MoCoSettings
+
+    def __init__(self, settings: MoCoSettings, updates: int) -> None:
         super().__init__(settings, settings.tau, parts=settings.parts, normalized=settings.normalized)
         noise = torch.randn(settings.queue_size, settings.embedding)
         self.register_buffer("queue", normalize(noise, dim=1))  # (key, embedding)
@@ -86,7 +85,7 @@ class Learner(MomentumLearner):
         self.pushed += len(self.new_keys)
 
     @classmethod
-    def sizes(cls, settings: SimpleNamespace) -> dict[str, Sequence[int]]:
+    def sizes(cls, settings: MoCoSettings) -> dict[str, Sequence[int]]:
         """Ages of the batches that the queue holds whole."""
         return {"age": range(1, settings.queue_size // settings.batch_size + 1)}
 

@@ -2,8 +2,6 @@
 
 import abc
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from types import SimpleNamespace
 from typing import Any, ClassVar
 
 from jaxtyping import Float
@@ -13,7 +11,7 @@ from torch.nn.functional import normalize
 from companion.averaging import TargetNetwork
 from companion.averaging.schedules import Schedule
 from companion.runs.processes import ALONE, Processes
-from companion.runs.settings import setting
+from companion.runs.settings import Settings, setting
 from companion.vision.encoders import ENCODERS, head, make_encoder
 from companion.vision.normalization import BatchNorm
 from companion.vision.views import Pair, Views
@@ -21,8 +19,7 @@ from companion.vision.views import Pair, Views
 __all__ = ["MomentumLearner", "MomentumSettings", "unit"]
 
 
-@dataclass(frozen=True)
-class MomentumSettings:
+class MomentumSettings(Settings):
     """Settings that MoCo and BYOL share."""
 
     learning_rate: float = setting(2e-3, least=0)
@@ -63,8 +60,9 @@ class MomentumLearner(nn.Module, abc.ABC):
     """What :meth:`measure` returns, with the dimensions of each; the last is ``"epoch"``."""
     shuffle = False
     """Whether it is to be shown the second views in another order than the first."""
+    settings: MomentumSettings
 
-    def __init__(self, settings: SimpleNamespace, tau: float | Schedule, *, parts: int = 1, normalized: bool) -> None:
+    def __init__(self, settings: MomentumSettings, tau: float | Schedule, *, parts: int = 1, normalized: bool) -> None:
         super().__init__()
         self.settings = settings
         self.processes = ALONE
@@ -94,7 +92,7 @@ class MomentumLearner(nn.Module, abc.ABC):
                 module.processes = processes
 
     @classmethod
-    def sizes(cls, settings: SimpleNamespace) -> dict[str, Sequence[int]]:
+    def sizes(cls, settings: Any) -> dict[str, Sequence[int]]:
         """Coordinates of the further dimensions of :attr:`MEASURES`."""
         return {}
 

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ from torch.nn.parallel import DistributedDataParallel
 import companion.seeds
 from companion.members import Grid
 from companion.runs.described import fingerprint
-from companion.runs.experiment import experiment, marks_every
+from companion.runs.experiment import experiment, interval, marks_every
 from companion.runs.options import Options, takes_options
 from companion.runs.processes import ALONE, Processes, launched
 from companion.runs.settings import at_least_one, check, one_of, true_or_false
@@ -26,15 +25,15 @@ from companion.vision.cifar import cifar10
 from companion.vision.datasets import Dataset
 from companion.vision.encoders import make_encoder
 from companion.vision.evaluation import MEASURED, calibrated, evaluate
-from companion.vision.momentum import MomentumLearner
+from companion.vision.momentum import MomentumLearner, MomentumSettings
 from companion.vision.shapes import shapes
 from companion.vision.views import Views
 
 __all__ = ["ALGORITHMS", "DATASETS", "load", "make_learner", "train"]
 
-ALGORITHMS: dict[str, tuple[type, type[byol.Learner] | type[moco.Learner]]] = {
-    "byol": (byol.BYOL, byol.Learner),
-    "moco": (moco.MoCo, moco.Learner),
+ALGORITHMS: dict[str, tuple[type[MomentumSettings], Any]] = {
+    "byol": (byol.BYOLSettings, byol.Learner),
+    "moco": (moco.MoCoSettings, moco.Learner),
 }
 """Name to (settings, learner)."""
 
@@ -78,7 +77,7 @@ def make_learner(
     with torch.random.fork_rng(devices=[]):  # torch's initialisation draws from its global generator
         first = companion.seeds.seed(seed)
         torch.default_generator.manual_seed(first)  # torch.manual_seed would seed every GPU's, too
-        return learner_type(SimpleNamespace(**checked), updates)
+        return learner_type(settings_type(**checked), updates)
 
 
 class Training:
@@ -253,7 +252,8 @@ def train(
         keep_features: whether the result holds the features of the test pictures at the end.
         data_parallel: whether the processes that ``torchrun`` started share every batch.
         {options}
-        settings: fields of :class:`~companion.vision.byol.BYOL` or :class:`~companion.vision.moco.MoCo`.
+        settings: fields of :class:`~companion.vision.byol.BYOLSettings` or of
+            :class:`~companion.vision.moco.MoCoSettings`.
 
     Returns:
         With dimensions (swept settings, ``seed``, ``epoch``): ``loss``, the mean since the measurement before; ``knn``,
@@ -274,34 +274,20 @@ def train(
     """
     options = Options.among(settings)
     settings_type, learner_type = one_of(ALGORITHMS, "algorithm", algorithm)
-    at_least_one(epochs=epochs)
+    every = interval(evaluate_every, 5, epochs=epochs)
     true_or_false(keep_features=keep_features, data_parallel=data_parallel)
-    every = max(1, epochs // 5) if evaluate_every is None else evaluate_every
-    at_least_one(evaluate_every=every)
-    checked = check(settings_type, settings, train)
-    grid = Grid(checked, seeds)
+    grid = Grid(check(settings_type, settings, train), seeds)
     data, how = _data(dataset, augmentation)
     processes = launched() if data_parallel else ALONE
-    rows = [SimpleNamespace(**row) for _, row in grid.one_by_one()]
-    _check_batches(checked["batch_size"], rows, len(data.train), processes.world)
-    per_epoch = len(data.train) // checked["batch_size"]
-    steps, pictures = epochs * per_epoch, data.to(options.where)
-
-    def make(own: np.ndarray, values: dict[str, Any]) -> Measured:
-        seed = int(grid.seeds[own[0]])
-        learner = make_learner(algorithm, updates=steps, seed=seed, **values).to(options.where)
-        return Measured(learner, pictures, how, seed, steps, processes=processes, keep_features=keep_features)
-
-    variables = dict.fromkeys(("loss", *MEASURED), ("epoch",)) | {"linear": ()} | learner_type.MEASURES
-    own_sizes = [learner_type.sizes(row) for row in rows]
-    sizes: dict[str, Any] = {dim: max((each[dim] for each in own_sizes), key=len) for dim in own_sizes[0]}
-    if keep_features:
-        variables["features"] = ("picture", "feature")
-        sizes |= {"picture": len(data.test), "feature": max(map(_width, {row.encoder for row in rows}))}
+    rows = [settings_type(**row) for _, row in grid.one_by_one()]
+    per_epoch = _steps_of_an_epoch(rows, len(data.train), processes)
+    steps = epochs * per_epoch
+    variables, sizes = _measured(learner_type, rows, data, keep_features)
+    kept = {"epochs": epochs, "evaluate_every": every, "keep_features": keep_features}
     return experiment(
         algorithm,
         grid,
-        make,
+        partial(_program, algorithm, grid, data.to(options.where), how, steps, processes, keep_features),
         variables,
         sizes=sizes,
         steps=steps,
@@ -309,20 +295,48 @@ def train(
         along="epoch",
         apart=None,
         together=processes.world > 1,
-        arguments={
-            "algorithm": algorithm,
-            "dataset": data.name,
-            "pictures": fingerprint(data.train.images, data.train.labels, data.test.images, data.test.labels),
-            "classes": len(data.classes),
-            **checked,
-            "augmentation": repr(replace(how, **{name: float(value) for name, value in vars(how).items()})),
-            "seeds": grid.seed_values,
-            "epochs": epochs,
-            "evaluate_every": every,
-            "keep_features": keep_features,
-        },
+        arguments={"algorithm": algorithm, **_told(data, how), **grid.settings, "seeds": grid.seed_values, **kept},
         options=options,
     )
+
+
+def _program(
+    algorithm: str,
+    grid: Grid,
+    data: Dataset,
+    augmentation: Augmentation,
+    steps: int,
+    processes: Processes,
+    keep_features: bool,
+    own: np.ndarray,
+    settings: dict[str, Any],
+) -> Measured:
+    """The program of one network."""
+    seed = int(grid.seeds[own[0]])
+    learner = make_learner(algorithm, updates=steps, seed=seed, **settings).to(data.train.images.device)
+    return Measured(learner, data, augmentation, seed, steps, processes=processes, keep_features=keep_features)
+
+
+def _measured(
+    learner: type[MomentumLearner], rows: Sequence[MomentumSettings], data: Dataset, keep_features: bool
+) -> tuple[dict[str, tuple[str, ...]], dict[str, Any]]:
+    """What there will be to measure, with its dimensions; and how long they are where networks have the most."""
+    variables = dict.fromkeys(("loss", *MEASURED), ("epoch",)) | {"linear": ()} | learner.MEASURES
+    own = [learner.sizes(row) for row in rows]
+    sizes: dict[str, Any] = {dim: max((each[dim] for each in own), key=len) for dim in own[0]}
+    if keep_features:
+        variables["features"] = ("picture", "feature")
+        with torch.device("meta"):  # which takes no memory, and none of the caller's random numbers
+            width = max(make_encoder(name).width for name in {row.encoder for row in rows})
+        sizes |= {"picture": len(data.test), "feature": width}
+    return variables, sizes
+
+
+def _told(data: Dataset, augmentation: Augmentation) -> dict[str, Any]:
+    """What tells a data set from another of the same name, and its augmentation."""
+    how = replace(augmentation, **{name: float(value) for name, value in vars(augmentation).items()})
+    pictures = fingerprint(data.train.images, data.train.labels, data.test.images, data.test.labels)
+    return {"dataset": data.name, "pictures": pictures, "classes": len(data.classes), "augmentation": repr(how)}
 
 
 def _data(dataset: str | Dataset, augmentation: Augmentation | None) -> tuple[Dataset, Augmentation]:
@@ -341,27 +355,26 @@ def _data(dataset: str | Dataset, augmentation: Augmentation | None) -> tuple[Da
     return data, how
 
 
-def _width(encoder: str) -> int:
-    """How many features an encoder gives."""
-    with torch.device("meta"):  # which takes no memory, and none of the caller's random numbers
-        return make_encoder(encoder).width
-
-
-def _check_batches(batch: int | list[int], rows: list[SimpleNamespace], pictures: int, processes: int) -> None:
-    """Raise unless every batch can be filled, split over the processes, and cut into its parts.
+def _steps_of_an_epoch(rows: Sequence[MomentumSettings], pictures: int, processes: Processes) -> int:
+    """In how many batches the pictures are seen once, what does not fill one left out.
 
     Raises:
-        ValueError: one cannot.
+        ValueError: a batch cannot be filled, split over the processes, or cut into its parts, or there are several.
     """
-    if isinstance(batch, list):
-        raise ValueError(f"batch_size={batch} cannot be swept: an epoch would be of another length for each; give one")
+    batch, *others = {row.batch_size for row in rows}
+    if others:
+        raise ValueError(
+            f"batch_size={sorted({batch, *others})} cannot be swept: an epoch would be of another length for each; "
+            "give one"
+        )
     if batch > pictures:
         raise ValueError(f"batch_size={batch} is more than the {pictures} pictures there are; lower it")
-    if batch % processes:
-        raise ValueError(f"batch_size={batch} cannot be split over {processes} processes; give a multiple of it")
+    if batch % processes.world:
+        raise ValueError(f"batch_size={batch} cannot be split over {processes.world} processes; give a multiple of it")
     for parts in {getattr(row, "parts", 1) for row in rows}:
-        if batch % parts or batch == parts or (parts > 1 and parts % processes):
+        if batch % parts or batch == parts or (parts > 1 and parts % processes.world):
             raise ValueError(
                 f"parts={parts} must divide batch_size={batch} into 2 pictures or more each, and be 1 or a multiple of "
-                f"the {processes} processes"
+                f"the {processes.world} processes"
             )
+    return pictures // batch

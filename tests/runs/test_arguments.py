@@ -201,7 +201,11 @@ def test_a_misspelt_argument_of_the_call_is_known_too():
 
 
 def test_the_table_knows_only_names_that_there_are():
-    kinds = [settings for settings, _ in ALGORITHMS.values()] + [byol.BYOL, moco.MoCo, supervised.Settings]
+    kinds = [settings for settings, _ in ALGORITHMS.values()] + [
+        byol.BYOLSettings,
+        moco.MoCoSettings,
+        supervised.SupervisedSettings,
+    ]
     known = {name for settings in kinds for name in check(settings, {})}
     for train in (rl.train, supervised.train, vision.train):
         known |= set(train.__wrapped__.__annotations__)

@@ -72,8 +72,8 @@ def test_settings_that_are_not_given_have_their_defaults_and_every_argument_is_t
     assert run.attrs["algorithm"] == "byol"
     assert run.attrs["dataset"] == "shapes"
     assert run.attrs["tau"] == [1.0, 0.1]
-    assert run.attrs["predictor_rate"] == vision.byol.BYOL().predictor_rate
-    for name in vision.byol.BYOL.__dataclass_fields__:
+    assert run.attrs["predictor_rate"] == vision.byol.BYOLSettings().predictor_rate
+    for name in vision.byol.BYOLSettings.__dataclass_fields__:
         assert name in run.attrs
     for name in ("seeds", "epochs", "evaluate_every", "augmentation", "device", "threads", "versions", "wall_seconds"):
         assert name in run.attrs
@@ -539,7 +539,7 @@ def entered(monkeypatch):
     """``entered(learner_type)``: the name of an algorithm with a reader's learner."""
 
     def enter(learner_type: type) -> str:
-        monkeypatch.setitem(training.ALGORITHMS, "mine", (byol.BYOL, learner_type))
+        monkeypatch.setitem(training.ALGORITHMS, "mine", (byol.BYOLSettings, learner_type))
         return "mine"
 
     return enter
