@@ -141,9 +141,8 @@ def check(settings: type, given: Mapping[str, Any], call: Callable[..., Any] | N
             known = [*fields, *(set(inspect.signature(call).parameters) - {"settings"} if call else ())]
             ours = " or ".join(map(repr, ours_for(name, known)))
             meant = f"it is {ours} here." if ours else f"did you mean {nearest(name, known)!r}?"
-            raise ValueError(
-                f"unknown setting {name!r} of {settings.__name__}: {meant} Its settings: {', '.join(fields)}."
-            )
+            of = settings.__name__.removesuffix("Settings")
+            raise ValueError(f"unknown setting {name!r} of {of}: {meant} Its settings: {', '.join(fields)}.")
     checked = {}
     for name, value in {
         **given,

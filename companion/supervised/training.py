@@ -174,15 +174,16 @@ class Training:
         lengths = [len(swept) for swept in self.averages.swept.values()]
         return torch.stack([online.expand_as(target), target], 1).reshape(-1, 2, *lengths).cpu().numpy()
 
-    def state_dict(self) -> dict[str, Tensor]:
+    def state_dict(self) -> dict[str, Any]:
         """The weights of the networks and of their averages, and the averages' clock."""
-        return {"weights": self.learners.weights, "averages": self.learners.averages, **self.clock.state_dict()}
+        learners = self.learners
+        return {"weights": learners.weights, "averages": learners.averages, "clock": self.clock.state_dict()}
 
-    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from there."""
         self.learners.weights.copy_(state["weights"])
         self.learners.averages.copy_(state["averages"])
-        self.clock.load_state_dict(state)
+        self.clock.load_state_dict(state["clock"])
 
 
 @takes_options

@@ -111,8 +111,8 @@ def test_another_version_is_refused(path, monkeypatch):
         later.setattr(version, "__version__", "9.9")
         with pytest.raises(ValueError, match=r"is a slow-copy checkpoint, format 3, version .*go on with that version"):
             load(path, ARGUMENTS)
-    monkeypatch.setattr(checkpoints, "FORMAT", 3)
-    with pytest.raises(ValueError, match=r"and this is a slow-copy checkpoint, format 3"):
+    monkeypatch.setattr(checkpoints, "FORMAT", 4)
+    with pytest.raises(ValueError, match=r"and this is a slow-copy checkpoint, format 4"):
         load(path, ARGUMENTS)
 
 

@@ -15,9 +15,9 @@ OPTIONS = ["device", "checkpoint", "checkpoint_every", "minutes", "progress"]
 
 @pytest.mark.parametrize("train", [rl.train, supervised.train, vision.train], ids=lambda train: train.__module__)
 def test_every_training_call_shows_and_describes_them(train):
-    *_, last = parameters = inspect.signature(train).parameters
-    assert last == "settings"
-    assert parameters[-1 - len(OPTIONS) : -1] == OPTIONS
+    *own, settings = inspect.signature(train).parameters
+    assert settings == "settings"
+    assert own[-len(OPTIONS) :] == OPTIONS
     described = [line.split(":")[0].strip() for line in train.__doc__.splitlines() if line.startswith("    ")]
     assert [name for name in described if name in OPTIONS] == OPTIONS
     assert "{options}" not in train.__doc__
