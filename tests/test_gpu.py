@@ -14,6 +14,7 @@ import pytest
 
 import gpu
 import gpu_parts
+from chapters import all_notebooks
 from companion import record, rl, supervised, vision
 from gpu import Part
 from tests.helpers import child_environment
@@ -364,7 +365,7 @@ def test_all_that_waits_is_there_tests_first_and_the_most_important_recordings_b
     assert "test_gpu.py" not in titles["test"]  # which only speaks of such tests
     with_section = [f.stem for f in (gpu.ROOT / "benchmarks").glob("*.py") if "def on_gpu(" in f.read_text()]
     assert set(titles["benchmark"]) == set(with_section)
-    assert titles["chapter"] == sorted(file.stem for file in (gpu.ROOT / "notebooks").glob("*.ipynb"))
+    assert titles["chapter"] == [notebook.stem for notebook in all_notebooks()]
     assert set(titles["recording"]) == set(names)
     assert titles["recording"][: len(gpu.FIRST)] == list(gpu.FIRST)
     assert {name for name in names if name.startswith("mujoco")} == set(titles["recording"][-6:])

@@ -32,9 +32,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from chapters import ROOT
 from kept_runs import keep_runs
 
-ROOT = Path(__file__).resolve().parent.parent
 UNFINISHED, UNAVAILABLE = 75, 69
 """Exit statuses, as sysexits has them."""
 DRAWING = ("matplotlib", "mpl_toolkits", "cycler", "PIL")

@@ -442,9 +442,9 @@ def settings() -> dict[str, Any]:
 
 def _are_settings(answer: Any) -> None:
     """These are settings of DDPG, one value each."""
-    from companion.rl.ddpg import DDPG
+    from companion.rl.ddpg import DDPGSettings
 
-    expect_settings(answer, DDPG, batch=256)
+    expect_settings(answer, DDPGSettings, batch=256)
 
 
 def _swings_up(answer: Any) -> None:

@@ -509,9 +509,9 @@ def settings() -> dict[str, Any]:
 
 def _are_settings(answer: Any) -> None:
     """These are settings of DQN, one value each."""
-    from companion.rl.dqn import DQN
+    from companion.rl.dqn import DQNSettings
 
-    expect_settings(answer, DQN, batch=128)
+    expect_settings(answer, DQNSettings, batch=128)
 
 
 def _learns(answer: Any) -> None:

@@ -463,9 +463,9 @@ def settings() -> dict[str, Any]:
 
 def _are_settings(answer: Any) -> None:
     """These are settings of TD3, one value each."""
-    from companion.rl.td3 import TD3
+    from companion.rl.td3 import TD3Settings
 
-    expect_settings(answer, TD3, batch=128)
+    expect_settings(answer, TD3Settings, batch=128)
     expect(
         answer.get("gamma", 0.99) == 0.99, "By (6.4) a smaller γ makes every bias small. It is another task: keep 0.99."
     )

@@ -14,12 +14,13 @@ _FIRST, _SECOND = 1e-30, 1e-36
 """Moments nearer to zero than this are taken for zero; see :func:`forget`."""
 
 
-class Adam:
+class Adam(nn.Module):
     """Adam (Kingma and Ba 2015, Algorithm 1) with a learning rate for each member.
 
     ``torch.optim.Adam`` takes one learning rate for a whole tensor, so a sweep over learning rates would need an
     optimizer for each. Adam is elementwise: here torch's own fused kernel makes the step of rate 1, in one pass, and
-    the rates are a column beside the members' rows.
+    the rates are a column beside the members' rows. Its moments, count and rates are its ``state_dict()``; the weights
+    are the network's.
 
     Args:
         network: its parameters are moved into one tensor by :func:`~companion.members.flatten`; :attr:`weights` is
@@ -29,6 +30,11 @@ class Adam:
         eps: added to the root of the second moment.
     """
 
+    learning_rate: Float[Tensor, "member 1"]
+    first: Float[Tensor, "member number"]
+    second: Float[Tensor, "member number"]
+    count: Float[Tensor, ""]
+
     def __init__(
         self,
         network: nn.Module,
@@ -37,18 +43,20 @@ class Adam:
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
     ) -> None:
-        self.network = network
+        super().__init__()
         self.weights = flatten(network).view(len(learning_rate), -1)
-        self.learning_rate = learning_rate[:, None]
+        self.slices = list(network.parameters())  # in a list, since they belong to the network's state
         self.betas = betas
         self.eps = eps
-        self.first = torch.zeros_like(self.weights)
-        self.second = torch.zeros_like(self.weights)
-        self.count = torch.zeros((), device=self.weights.device)  # float32 is what the kernel counts in
+        self.register_buffer("learning_rate", learning_rate[:, None])
+        self.register_buffer("first", torch.zeros_like(self.weights))
+        self.register_buffer("second", torch.zeros_like(self.weights))
+        count = torch.zeros((), device=self.weights.device)  # float32 is what the kernel counts in
+        self.register_buffer("count", count)
 
     def descend(self, loss: Float[Tensor, ""]) -> None:
         """Take one step down the slope of a loss, which is a sum over members of what is each one's own."""
-        self.step(torch.autograd.grad(loss, list(self.network.parameters())))
+        self.step(torch.autograd.grad(loss, self.slices))
 
     @torch.no_grad()
     def step(self, gradients: Sequence[Float[Tensor, "member ..."]]) -> None:

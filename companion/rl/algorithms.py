@@ -6,30 +6,19 @@ from typing import Any
 import torch
 
 from companion.members import Grid
-from companion.rl import actor_critic, ddpg, dqn, sac, td3
-from companion.runs.settings import at_least_one, check, one_of, settings_of, shape_settings
+from companion.rl import ddpg, dqn, sac, td3
+from companion.rl.population import Population
+from companion.runs.settings import Settings, at_least_one, check, one_of, shape_settings
 
-__all__ = ["ALGORITHMS", "make_agents", "named"]
+__all__ = ["ALGORITHMS", "make_agents"]
 
-Population = dqn.Agents | actor_critic.ActorCritic
-"""A population of any of them."""
-
-ALGORITHMS: dict[str, tuple[type, type[Population]]] = {
-    "dqn": (dqn.DQN, dqn.Agents),
-    "ddpg": (ddpg.DDPG, ddpg.Agents),
-    "td3": (td3.TD3, td3.Agents),
-    "sac": (sac.SAC, sac.Agents),
+ALGORITHMS: dict[str, tuple[type[Settings], type[Population]]] = {
+    "dqn": (dqn.DQNSettings, dqn.Agents),
+    "ddpg": (ddpg.DDPGSettings, ddpg.Agents),
+    "td3": (td3.TD3Settings, td3.Agents),
+    "sac": (sac.SACSettings, sac.Agents),
 }
 """Name to (settings, population)."""
-
-
-def named(algorithm: str) -> tuple[type, type[Population]]:
-    """The settings and the population of an algorithm.
-
-    Raises:
-        ValueError: there is none of that name; the nearest is named.
-    """
-    return one_of(ALGORITHMS, "algorithm", algorithm)
 
 
 def make_agents(
@@ -38,7 +27,7 @@ def make_agents(
     """A population by itself, on the CPU, to be handled by hand: its networks looked at, its ``learn`` called.
 
         agents = rl.make_agents("td3", observation_size=3, action_size=1, seeds=2, tau=[1.0, 0.005])
-        agents.learn(batch, noise, update=0)
+        agents.learn(batch, smoothing)
 
     Args:
         algorithm: ``"dqn"``, ``"ddpg"``, ``"td3"`` or ``"sac"``.
@@ -54,7 +43,7 @@ def make_agents(
         ValueError: an unknown algorithm or setting, a value out of range, or a sweep over a setting that decides
             shapes.
     """
-    settings_type, agents_type = named(algorithm)
+    settings_type, agents_type = one_of(ALGORITHMS, "algorithm", algorithm)
     at_least_one(observation_size=observation_size, action_size=action_size)
     grid = Grid(check(settings_type, settings, make_agents), seeds)
     groups = list(grid.groups(shape_settings(settings_type)))
@@ -63,5 +52,5 @@ def make_agents(
         raise ValueError(f"{', '.join(swept)} is a list, and decides shapes: one population has one value of it")
     ((members, fixed),) = groups
     device = torch.device("cpu")
-    values = settings_of(grid, members, fixed, device)
+    values = settings_type.of(grid, members, fixed, device)
     return agents_type(values, observation_size, action_size, grid.seeds.tolist(), device)

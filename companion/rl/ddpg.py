@@ -19,58 +19,92 @@ Departures from the paper:
 - an episode cut by its time limit is not treated as ended.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from copy import deepcopy
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from companion.averaging import soft_update
-from companion.rl.actor_critic import ActorCritic
+from companion.members import MLP, Adam, flatten
+from companion.rl.clock import MemberClock
+from companion.rl.continuous import ContinuousAgents, value
 from companion.rl.replay import Batch
-from companion.runs.settings import setting
+from companion.runs.settings import PerMember, Settings, setting
 
-__all__ = ["DDPG", "Agents"]
+__all__ = ["Agents", "DDPGSettings"]
 
 
-@dataclass(frozen=True)
-class DDPG:
+class DDPGSettings(Settings):
     """Hyperparameters of DDPG. Where a source is named, it is Lillicrap et al. 2016, section 7."""
 
-    tau: float = setting(0.005, least=0, most=1)
+    tau: PerMember = setting(0.005, least=0, most=1)
     """Weight of the online networks in a target update (paper: 0.001)."""
-    period: int = setting(1, least=1)
+    period: PerMember = setting(1, least=1)
     """Updates from one target update to the next (paper: 1)."""
-    actor_learning_rate: float = setting(1e-3, least=0)
+    actor_learning_rate: PerMember = setting(1e-3, least=0)
     """Adam's step size for the actor (paper: 1e-4)."""
-    critic_learning_rate: float = setting(1e-3, least=0)
+    critic_learning_rate: PerMember = setting(1e-3, least=0)
     """Adam's step size for the critic (paper: 1e-3)."""
-    gamma: float = setting(0.99, least=0, most=1)
+    gamma: PerMember = setting(0.99, least=0, most=1)
     """Discount per step (paper: 0.99)."""
-    exploration_noise: float = setting(0.1, least=0)
+    exploration_noise: PerMember = setting(0.1, least=0)
     """Standard deviation of the noise on actions, in units of the largest action."""
-    target_actor: bool = setting(True)
+    target_actor: PerMember = setting(True)
     """Whether the label's action comes from the actor's slow copy (paper: yes), else from the actor itself."""
     batch_size: int = setting(64, least=1, shapes=True)
     """Transitions in an update (paper: 64)."""
     hidden: tuple[int, ...] = setting((64, 64), least=1, shapes=True)
     """Units of each hidden layer, rectified linear (paper: 400 and 300)."""
-    buffer_size: int = setting(1_000_000, least=1, most=2**24)
+    buffer_size: PerMember = setting(1_000_000, least=1, most=2**24)
     """Transitions remembered (paper: 1,000,000)."""
     learning_starts: int = setting(500, least=0, shapes=True)
     """Steps of uniform actions before the first update."""
 
 
-class Agents(ActorCritic):
-    """A population of DDPG agents."""
+class Agents(ContinuousAgents):
+    """A population of DDPG agents: their networks, slow copies, optimizers and clock.
 
-    def learn(self, batch: Batch, noise: dict[str, Tensor], update: int) -> dict[str, Float[Tensor, "member"]]:
+    Args:
+        settings: with one value a member.
+        observation_size: numbers in an observation.
+        action_size: numbers in an action.
+        seeds: one integer a member.
+        device: where everything lives.
+    """
+
+    settings: DDPGSettings
+
+    def __init__(
+        self,
+        settings: DDPGSettings,
+        observation_size: int,
+        action_size: int,
+        seeds: Sequence[int],
+        device: torch.device,
+    ) -> None:
+        super().__init__(settings, action_size, device)
+
+        actor_sizes = (observation_size, *settings.hidden, action_size)
+        critic_sizes = (observation_size + action_size, *settings.hidden, 1)
+        self.actor = MLP(actor_sizes, seeds, activation=torch.relu_, purpose="actor").to(device)
+        self.critic = MLP(critic_sizes, seeds, activation=torch.relu_, purpose="critic").to(device)
+        self.target_actor = deepcopy(self.actor).requires_grad_(False)
+        self.target_critic = deepcopy(self.critic).requires_grad_(False)
+        self.actor_optimizer = Adam(self.actor, settings.actor_learning_rate)
+        self.critic_optimizer = Adam(self.critic, settings.critic_learning_rate)
+        self.clock = MemberClock(settings.tau, settings.period)
+        # In one piece each, a row a member, so that a soft update is one call.
+        self.actor_weights, self.critic_weights = self.actor_optimizer.weights, self.critic_optimizer.weights
+        self.target_actor_weights = flatten(self.target_actor)
+        self.target_critic_weights = flatten(self.target_critic).view_as(self.critic_weights)
+
+    def learn(self, batch: Batch) -> dict[str, Float[Tensor, "member"]]:
         """One update of the critic, one of the actor, and one of their slow copies.
 
         Args:
             batch: transitions of every member.
-            noise: not used; DDPG draws nothing when it learns.
-            update: not used; every update of DDPG is alike.
 
         Returns:
             What to watch, a number a member: ``loss`` (the critic's), ``q_mean`` (mean Q(s, a)), ``q_max`` (largest
@@ -79,20 +113,20 @@ class Agents(ActorCritic):
         s = self.settings
         with torch.no_grad():
             next_action = self.label_actor(batch.next_observation).tanh()
-            value = self.target_critic(torch.cat((batch.next_observation, next_action), -1)).squeeze(-1)
-            y = batch.reward + s.gamma[:, None] * (1 - batch.terminated) * value
+            next_value = value(self.target_critic, batch.next_observation, next_action)
+            y = batch.reward + s.gamma[:, None] * (1 - batch.terminated) * next_value
 
-        q = self.critic(torch.cat((batch.observation, batch.action), -1)).squeeze(-1)
+        q = value(self.critic, batch.observation, batch.action)
         loss = (q - y).square().mean(-1)
         self.critic_optimizer.descend(loss.sum())
 
         action = self.actor(batch.observation).tanh()
-        value = self.critic(torch.cat((batch.observation, action), -1)).squeeze(-1).mean(-1)
-        self.actor_optimizer.descend(-value.sum())
+        climbed = value(self.critic, batch.observation, action).mean(-1)
+        self.actor_optimizer.descend(-climbed.sum())
 
         online = [self.critic_weights, self.actor_weights]
         target = [self.target_critic_weights, self.target_actor_weights]
-        soft_update(online, target, self.due_tau())
+        soft_update(online, target, self.clock.tick())
 
         q = q.detach()
         return {"loss": loss.detach(), "q_mean": q.mean(-1), "q_max": q.abs().amax(-1)}

@@ -24,91 +24,95 @@ Departures from the paper, whose task was Atari games from pixels:
 - an episode cut by its time limit is not treated as ended: its last transition bootstraps from what was really seen.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from types import SimpleNamespace
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 
 from companion.averaging import soft_update
 from companion.members import MLP, Adam, flatten
+from companion.rl.clock import MemberClock
+from companion.rl.population import Watch
 from companion.rl.replay import Batch
-from companion.runs.settings import setting
+from companion.runs.settings import PerMember, Settings, setting
 
-__all__ = ["DQN", "Agents"]
+__all__ = ["Agents", "DQNSettings"]
 
 
-@dataclass(frozen=True)
-class DQN:
+class DQNSettings(Settings):
     """Hyperparameters of DQN. Where a source is named, the default is its value."""
 
-    tau: float = setting(1.0, least=0, most=1)
+    tau: PerMember = setting(1.0, least=0, most=1)
     """Weight of the online network in a target update; 1 is a copy (Mnih et al. 2015)."""
-    period: int = setting(1, least=1)
+    period: PerMember = setting(1, least=1)
     """Gradient updates from one target update to the next (Mnih et al. 2015: 10,000)."""
-    learning_rate: float = setting(1e-3, least=0)
+    learning_rate: PerMember = setting(1e-3, least=0)
     """Adam's step size (Kingma and Ba 2015)."""
-    gamma: float = setting(0.99, least=0, most=1)
+    gamma: PerMember = setting(0.99, least=0, most=1)
     """Discount per step (Mnih et al. 2015)."""
-    double_q: bool = setting(False)
+    double_q: PerMember = setting(False)
     """Whether the online network chooses the action that the target network values (van Hasselt et al. 2016)."""
-    error_clip: float = setting(1.0, least=0, finite=False)
+    error_clip: PerMember = setting(1.0, least=0, finite=False)
     """Error beyond which the loss grows linearly, in units of value (Mnih et al. 2015); inf is the squared error."""
     batch_size: int = setting(64, least=1, shapes=True)
     """Transitions in a gradient update (Mnih et al. 2015: 32)."""
     hidden: tuple[int, ...] = setting((64, 64), least=1, shapes=True)
     """Units of each hidden layer, rectified linear."""
-    buffer_size: int = setting(10_000, least=1, most=2**24)
+    buffer_size: PerMember = setting(10_000, least=1, most=2**24)
     """Transitions remembered (Mnih et al. 2015: 1,000,000); 1 is no replay, the latest transition only."""
     learning_starts: int = setting(500, least=0, shapes=True)
     """Steps before the first gradient update (Mnih et al. 2015: 50,000)."""
-    epsilon_start: float = setting(1.0, least=0, most=1)
+    epsilon_start: PerMember = setting(1.0, least=0, most=1)
     """Probability of a random action at the first step (Mnih et al. 2015)."""
-    epsilon_end: float = setting(0.05, least=0, most=1)
+    epsilon_end: PerMember = setting(0.05, least=0, most=1)
     """Probability of a random action once exploration has been annealed (Mnih et al. 2015: 0.1)."""
-    epsilon_steps: int = setting(2_000, least=1)
+    epsilon_steps: PerMember = setting(2_000, least=1)
     """Steps over which exploration is annealed linearly (Mnih et al. 2015: 1,000,000)."""
 
 
-class Agents:
-    """A population of DQN agents: their networks, their optimizer and their two clocks.
+class Agents(nn.Module):
+    """A population of DQN agents: their networks, slow copies, optimizer and clock.
 
     Args:
-        settings: the fields of :class:`DQN` by name; those that decide no shape as tensors ``(member,)``.
+        settings: with one value a member.
         observation_size: numbers in an observation.
         actions: number of actions.
         seeds: one integer a member.
         device: where everything lives.
     """
 
-    DISCRETE = True
-    WATCHED: ClassVar[dict[str, str]] = {"loss": "mean", "q_mean": "mean", "q_max": "max"}
-    """What `learn` returns to be watched, and what becomes of it between two evaluations."""
+    DISCRETE: ClassVar[bool] = True
+    WATCHED: ClassVar[Mapping[str, Watch]] = {"loss": "mean", "q_mean": "mean", "q_max": "max"}
+    DRAWS: ClassVar[tuple[str, ...]] = ()
+    forms: tuple[dict[str, Any], ...] = ({},)
+    steps: Tensor
 
     def __init__(
         self,
-        settings: SimpleNamespace,
+        settings: DQNSettings,
         observation_size: int,
         actions: int,
         seeds: Sequence[int],
         device: torch.device,
     ) -> None:
+        super().__init__()
         self.settings = settings
         self.actions = actions
-        self.cycle = 1
         self.uniform = {"explore": 2}
         self.normal: dict[str, int] = {}
-        self.any_double = bool(settings.double_q.any())
+        self.any_double = bool(settings.double_q.any())  # read once, here: a step may look at no data
+        self.register_buffer("steps", torch.zeros((), dtype=torch.int64, device=device))
+
         sizes = (observation_size, *settings.hidden, actions)
         self.online = MLP(sizes, seeds, activation=torch.relu_).to(device)
-        self.target = MLP(sizes, seeds, activation=torch.relu_).to(device).requires_grad_(False)
+        self.target = deepcopy(self.online).requires_grad_(False)
         self.optimizer = Adam(self.online, settings.learning_rate)
+        self.clock = MemberClock(settings.tau, settings.period)
+        # In one piece each, a row a member, so that a soft update is one call.
         self.online_weights, self.target_weights = self.optimizer.weights, flatten(self.target)
-        self.steps = torch.zeros((), dtype=torch.int64, device=device)
-        self.updates = torch.zeros((), dtype=torch.int64, device=device)
 
     @torch.no_grad()
     def act(self, observation: Float[Tensor, "member observation"], noise: dict[str, Tensor]) -> Int[Tensor, "member"]:
@@ -121,13 +125,11 @@ class Agents:
         any_action = (which * self.actions).long()
         return torch.where(coin < epsilon, any_action, self.policy(observation[:, None]).squeeze(1))
 
-    def learn(self, batch: Batch, noise: dict[str, Tensor], update: int) -> dict[str, Float[Tensor, "member"]]:
+    def learn(self, batch: Batch) -> dict[str, Float[Tensor, "member"]]:
         """Take one gradient step on a batch, then let the target network follow.
 
         Args:
             batch: transitions of every member.
-            noise: not used; DQN draws nothing when it learns.
-            update: not used; every update of DQN is alike.
 
         Returns:
             What to watch, a number a member: ``loss``, ``q_mean`` (mean Q(s, a)) and ``q_max`` (largest |Q(s, a)|).
@@ -147,9 +149,7 @@ class Agents:
         loss = (clipped * (error - clipped / 2)).mean(-1)  # Huber's, whose slope is the clipped error; of each member
         self.optimizer.descend(loss.sum())
 
-        self.updates.add_(1)
-        tau = torch.where(self.updates % s.period == 0, s.tau, 0.0)  # a weight of 0 leaves the target as it is
-        soft_update([self.online_weights], [self.target_weights], tau)
+        soft_update([self.online_weights], [self.target_weights], self.clock.tick())
 
         q = q.detach()
         return {"loss": loss.detach(), "q_mean": q.mean(-1), "q_max": q.abs().amax(-1)}

@@ -1,6 +1,7 @@
-"""A population in its world: the program of one step, and all that it changes."""
+"""A population in its world: the program of a training run."""
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -8,42 +9,89 @@ import numpy as np
 import torch
 
 from companion.members import Noise
-from companion.rl.algorithms import Population
 from companion.rl.environments import World
+from companion.rl.population import Population
 from companion.rl.replay import Replay
 from companion.runs.capture import Captured, warn_unrecorded
-from companion.runs.lasting import Lasting, put_back
-from companion.runs.memory import keep_freed_memory
+from companion.runs.state import StateGuard
 
 __all__ = ["Loop"]
 
 
 class Loop:
-    """A population in its world: the program of one step, and all that it changes.
+    """A population in its world: the program of a training run.
+
+        loop = Loop(agents, world, steps=1_000)
+        for step in range(1, 1_001):
+            loop.step(step)
+        loop.measure(1_000)["return"]
 
     :meth:`collect` and :meth:`learn` are functions of tensors with fixed shapes. They read nothing back to the host and
-    take no branch on data, so a GPU can run them as a recorded graph (a world that is no tensor program excepted, in
-    which :meth:`collect` is run as it is): :meth:`programs`. The caller refills ``noise`` before every
-    ``noise.length``-th step.
+    take no branch on data, so that a GPU records them as a graph and replays it, while a CPU just calls them. (In a
+    world that is no tensor program :meth:`collect` is run as it is.)
 
     Args:
         agents: the population, on the device of the world.
         world: one environment a member.
         steps: how many there will be; bounds the memory for the replay.
+        evaluation_episodes: greedy ones in an evaluation, of each agent.
+        horizon: steps over which the discounted return is summed; by default the time limit.
+        film: whether one greedy episode of each agent is measured after the last step.
+        report: is told why a GPU could not record a step.
     """
 
-    def __init__(self, agents: Population, world: World, steps: int) -> None:
-        keep_freed_memory()
+    def __init__(
+        self,
+        agents: Population,
+        world: World,
+        steps: int,
+        *,
+        evaluation_episodes: int = 10,
+        horizon: int | None = None,
+        film: bool = False,
+        report: Callable[[str], object] = warn_unrecorded,
+    ) -> None:
         self.agents = agents
         self.world = world
-        self.device = world.device
+        self.steps = steps
+        self.evaluation_episodes = evaluation_episodes
+        self.film = film
         settings, seeds = agents.settings, world.seeds
+        horizon = world.time_limit if horizon is None else horizon
+        self._play = partial(world.play, agents, settings.gamma, horizon=horizon)
+
         capacity = min(int(settings.buffer_size.max()), steps)
         self.replay = Replay(settings.buffer_size, capacity, world.observation_size, world.action_size)
         uniform = {**agents.uniform, "reset": world.reset_width, "replay": settings.batch_size}
-        self.noise = Noise(seeds, uniform | agents.normal, self.device, normal=agents.normal)
-        self.watched = {name: torch.zeros(len(seeds), device=self.device) for name in agents.WATCHED}
-        self._lasting = Lasting({"agents": self.agents, "replay": self.replay, "watched": self.watched})
+        normal = {**agents.normal, **dict.fromkeys(agents.DRAWS, settings.batch_size * world.action_size)}
+        self.noise = Noise(seeds, uniform | normal, world.device, normal=normal)
+        self.watched = {name: torch.zeros(len(seeds), device=world.device) for name in agents.WATCHED}
+        self.taken = 0
+        """Steps that were taken."""
+        self.measured = 0
+        """After how many of them it was measured last."""
+        self._guard = StateGuard(agents, "agents")  # type: ignore[arg-type]  # a module, as all that we make
+
+        captured = partial(Captured, device=world.device, report=report)
+        if world.captured:
+            self._collect: Callable[[], None] = captured(self.collect)
+            self._forms: list[Callable[[], None]]
+            self._forms = [captured(partial(self._collect_then, partial(self.learn, form))) for form in agents.forms]
+        else:
+            self._collect = self.collect
+            self._forms = [partial(self._collect_then, captured(partial(self.learn, form))) for form in agents.forms]
+
+    def step(self, step: int) -> None:
+        """Take step 1, 2, 3, …: every member acts once and, after ``learning_starts`` steps, learns once."""
+        if (step - 1) % self.noise.length == 0:
+            self.noise.refill()
+        update = self.updates(step)
+        with self._threads():
+            if update == 0:
+                self._collect()
+            else:
+                self._forms[(update - 1) % len(self._forms)]()
+        self.taken = step
 
     def collect(self) -> None:
         """Every member acts once and remembers what happened."""
@@ -53,72 +101,94 @@ class Loop:
         seen, reward, terminated, real = self.world.step(action, noise["reset"])
         self.replay.store(observation, action.view(len(action), -1).float(), reward, seen, terminated, real)
 
-    def learn(self, update: int) -> None:
+    def learn(self, form: Mapping[str, Any]) -> None:
         """Every member learns from a batch of what it remembers, by the random numbers that :meth:`collect` drew.
 
         Args:
-            update: how many updates came before, modulo ``agents.cycle``: which of the forms of an update it is.
+            form: of the update, one of ``agents.forms``.
         """
         noise = self.noise.drawn
-        seen = self.agents.learn(self.replay.sample(noise["replay"]), noise, update)
+        batch = self.replay.sample(noise["replay"])
+        drawn = {name: noise[name].view_as(batch.action) for name in self.agents.DRAWS}
+        seen = self.agents.learn(batch, **drawn, **form)
         for name, how in self.agents.WATCHED.items():
             if how == "max":
                 torch.maximum(self.watched[name], seen[name], out=self.watched[name])
             else:
                 self.watched[name].add_(seen[name])
 
-    def step(self, update: int) -> None:
-        """Every member acts once, and learns once."""
-        self.collect()
-        self.learn(update)
-
     def updates(self, steps: int) -> int:
         """Updates in the first so many steps: one in each that comes after ``learning_starts``."""
         return max(0, steps - self.agents.settings.learning_starts)
 
-    def programs(
-        self, report: Callable[[str], object] = warn_unrecorded
-    ) -> tuple[Callable[[], None], list[Callable[[], None]]]:
-        """:meth:`collect`, and each form of :meth:`step`, as a GPU records and replays them; a CPU just calls them.
+    def measure(self, step: int, look: Callable[[], None] = lambda: None) -> dict[str, np.ndarray]:
+        """Play greedy episodes, and read what was watched since the last measurement.
 
         Args:
-            report: is told why one could not be recorded.
+            step: how many were taken.
+            look: called again and again meanwhile; what it raises ends the measurement, which leaves no trace.
+
+        Returns:
+            A number a member: ``return``, ``discounted_return``, ``predicted`` and, if there were updates since the
+            last measurement, what the agents watch. After the last step, with ``film``, also ``episode``, ``(member,
+            frame, observation)``.
         """
-        captured = partial(Captured, device=self.device, report=report)
-        forms = range(self.agents.cycle)
-        if self.world.captured:
-            return captured(self.collect), [captured(partial(self.step, i)) for i in forms]
+        with self._threads():
+            measured = self._play(episodes=self.evaluation_episodes, look=look)
+            if self.film and step == self.steps:
+                measured["episode"] = self._play(episodes=1, film=True, look=look)["episode"]
+        if updates := self.updates(step) - self.updates(self.measured):
+            for name, how in self.agents.WATCHED.items():
+                measured[name] = (self.watched[name] / (updates if how == "mean" else 1)).cpu().numpy()
+                self.watched[name].zero_()
+        self.measured = step
+        return measured
 
-        def step(learn: Captured) -> None:
-            self.collect()
-            learn()
-
-        return self.collect, [partial(step, captured(partial(self.learn, i))) for i in forms]
-
-    def read_watched(self, updates: int) -> dict[str, np.ndarray]:
-        """What was watched over the last so many updates, NaN where there were none; then watch afresh."""
-        divisors = {name: updates if how == "mean" else min(updates, 1) for name, how in self.agents.WATCHED.items()}
-        read = {name: (self.watched[name] / divisors[name]).cpu().numpy() for name in divisors}  # 0/0 is NaN
-        for tensor in self.watched.values():
-            tensor.zero_()
-        return read
-
-    def state(self) -> dict[str, Any]:
-        """All that a checkpoint needs beside the number of steps; it shares the loop's memory.
+    def state_dict(self) -> dict[str, Any]:
+        """All that lasts between two steps; it shares the loop's memory.
 
         Raises:
             TypeError: the agents hold what a checkpoint cannot, such as an optimizer of torch's.
-            ValueError: they keep something that lasts elsewhere than in the values of tensors.
+            ValueError: they go on from something that is not in their ``state_dict()``.
         """
-        return {"tensors": self._lasting.tensors(), "world": self.world.state()}
+        self._guard.check()
+        return {
+            "agents": self.agents.state_dict(),
+            "replay": self.replay.state_dict(),
+            "watched": dict(self.watched),
+            "world": self.world.state_dict(),
+            "taken": self.taken,  # which is the noise's position, too
+            "measured": self.measured,
+        }
 
-    def load_state(self, state: dict[str, Any], steps: int) -> None:
-        """Go on from where :meth:`state` was taken, after so many steps.
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from where :meth:`state_dict` was taken, in place.
 
         Raises:
-            ValueError: the state is of another program. Nothing is changed.
-            RuntimeError: the world cannot go on from there.
+            RuntimeError: the state is of other agents, or the world cannot go on from there.
         """
-        put_back(self._lasting.thing, state["tensors"])
-        self.world.load_state(state["world"])
-        self.noise.seek(steps)
+        self.agents.load_state_dict(state["agents"])
+        self.replay.load_state_dict(state["replay"])
+        for name, tensor in self.watched.items():
+            tensor.copy_(state["watched"][name])
+        self.world.load_state_dict(state["world"])
+        self.taken, self.measured = state["taken"], state["measured"]
+        self.noise.seek(self.taken)
+
+    def _collect_then(self, learn: Callable[[], None]) -> None:
+        self.collect()
+        learn()
+
+    @contextlib.contextmanager
+    def _threads(self) -> Iterator[None]:
+        """One CPU thread for an agent alone, whose small matrices gain nothing from more.
+
+        Split between threads, the product of a single pair of matrices is rounded differently, and the agent would no
+        longer be the one that trains beside others, where every thread has whole matrices to multiply.
+        """
+        before = torch.get_num_threads()
+        torch.set_num_threads(1 if len(self.world.seeds) == 1 else before)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 
 __all__ = ["Batch", "Replay"]
 
@@ -19,7 +19,7 @@ class Batch(NamedTuple):
     terminated: Float[Tensor, "member batch"]
 
 
-class Replay:
+class Replay(nn.Module):
     """Every member's latest transitions, in one preallocated tensor ``(member, capacity, number)``.
 
     A transition is one row of numbers, so that a batch is one gather. Members may remember different numbers of
@@ -33,14 +33,21 @@ class Replay:
         action_size: numbers in an action (1 for the index of a discrete one).
     """
 
+    size: Int[Tensor, "member"]
+    first: Int[Tensor, "member"]
+    count: Int[Tensor, "member"]
+    """Transitions stored so far, of each member."""
+    rows: Float[Tensor, "row number"]
+
     def __init__(self, size: Int[Tensor, "member"], capacity: int, observation_size: int, action_size: int = 1) -> None:
+        super().__init__()
         members = len(size)
-        self.size = size
-        self.count = torch.zeros_like(size)
-        """Transitions stored so far, of each member."""
         self.fields = [observation_size, action_size, 1, observation_size, 1]
-        self.rows = torch.zeros(members * capacity, sum(self.fields), device=size.device)
-        self.first = torch.arange(0, members * capacity, capacity, device=size.device)
+        first = torch.arange(0, members * capacity, capacity, device=size.device)
+        self.register_buffer("size", size, persistent=False)
+        self.register_buffer("first", first, persistent=False)
+        self.register_buffer("count", torch.zeros_like(size))
+        self.register_buffer("rows", torch.zeros(members * capacity, sum(self.fields), device=size.device))
 
     def store(
         self,

@@ -21,9 +21,8 @@ Departures from the paper:
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
-from types import SimpleNamespace
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from typing import ClassVar
 
 import torch
@@ -32,48 +31,49 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from companion.averaging import soft_update
-from companion.members import Adam
-from companion.rl.actor_critic import ActorCritic
+from companion.members import MLP, Adam, flatten
+from companion.rl.clock import MemberClock
+from companion.rl.continuous import ContinuousAgents, value
+from companion.rl.population import Watch
 from companion.rl.replay import Batch
-from companion.runs.settings import setting
+from companion.runs.settings import PerMember, Settings, setting
 
-__all__ = ["SAC", "Agents", "squashed_gaussian"]
+__all__ = ["Agents", "SACSettings", "squashed_gaussian"]
 
 LOG_SD = (-20.0, 2.0)
 """Bounds of the logarithm of the Gaussian's standard deviation, as in the authors' code."""
 
 
-@dataclass(frozen=True)
-class SAC:
+class SACSettings(Settings):
     """Hyperparameters of SAC. Where a source is named, it is Haarnoja et al. 2018b, appendix D."""
 
-    tau: float = setting(0.005, least=0, most=1)
+    tau: PerMember = setting(0.005, least=0, most=1)
     """Weight of the online critics in a target update (paper: 0.005)."""
-    period: int = setting(1, least=1)
+    period: PerMember = setting(1, least=1)
     """Updates from one target update to the next (paper: 1, its "target update interval")."""
-    actor_learning_rate: float = setting(1e-3, least=0)
+    actor_learning_rate: PerMember = setting(1e-3, least=0)
     """Adam's step size for the actor (paper: 3e-4)."""
-    critic_learning_rate: float = setting(1e-3, least=0)
+    critic_learning_rate: PerMember = setting(1e-3, least=0)
     """Adam's step size for the critics (paper: 3e-4)."""
-    temperature_learning_rate: float = setting(1e-3, least=0)
+    temperature_learning_rate: PerMember = setting(1e-3, least=0)
     """Adam's step size for the logarithm of the temperature (paper: 3e-4)."""
-    gamma: float = setting(0.99, least=0, most=1)
+    gamma: PerMember = setting(0.99, least=0, most=1)
     """Discount per step (paper: 0.99)."""
-    initial_temperature: float = setting(1.0, least=1e-8)
+    initial_temperature: PerMember = setting(1.0, least=1e-8)
     """The temperature α at first, and for good where it is not learned: reward that one nat of entropy is worth."""
-    learn_temperature: bool = setting(True)
+    learn_temperature: PerMember = setting(True)
     """Whether α is learned (paper: yes)."""
-    target_entropy: float = setting(-1.0)
+    target_entropy: PerMember = setting(-1.0)
     """Entropy that a learned α aims at, in nats for each number of an action (paper: −1)."""
-    clipped_double_q: bool = setting(True)
+    clipped_double_q: PerMember = setting(True)
     """Whether labels and actor take the smaller of the two critics' values (paper: yes), else the first critic's."""
-    target_actor: bool = setting(False)
+    target_actor: PerMember = setting(False)
     """Whether the label's action comes from a slow copy of the actor (paper: no; it is drawn from the actor itself)."""
     batch_size: int = setting(64, least=1, shapes=True)
     """Transitions in an update (paper: 256)."""
     hidden: tuple[int, ...] = setting((64, 64), least=1, shapes=True)
     """Units of each hidden layer, rectified linear (paper: 256 and 256)."""
-    buffer_size: int = setting(1_000_000, least=1, most=2**24)
+    buffer_size: PerMember = setting(1_000_000, least=1, most=2**24)
     """Transitions remembered (paper: 1,000,000)."""
     learning_starts: int = setting(500, least=0, shapes=True)
     """Steps of uniform actions before the first update."""
@@ -100,23 +100,46 @@ def squashed_gaussian(
     return u.tanh(), (of_gaussian - of_squashing).sum(-1)
 
 
-class Agents(ActorCritic):
-    """A population of SAC agents."""
+class Agents(ContinuousAgents):
+    """A population of SAC agents: their networks, slow copies, optimizers, temperatures and clock.
 
-    WATCHED: ClassVar[dict[str, str]] = {**ActorCritic.WATCHED, "entropy": "mean", "temperature": "mean"}
-    CRITICS = 2
-    OUTPUTS = 2
-    DRAWS = ("next_action", "new_action")
+    Args:
+        settings: with one value a member.
+        observation_size: numbers in an observation.
+        action_size: numbers in an action.
+        seeds: one integer a member.
+        device: where everything lives.
+    """
+
+    WATCHED: ClassVar[Mapping[str, Watch]] = {**ContinuousAgents.WATCHED, "entropy": "mean", "temperature": "mean"}
+    DRAWS: ClassVar[tuple[str, ...]] = ("next_action", "new_action")
+    settings: SACSettings
 
     def __init__(
         self,
-        settings: SimpleNamespace,
+        settings: SACSettings,
         observation_size: int,
         action_size: int,
         seeds: Sequence[int],
         device: torch.device,
     ) -> None:
-        super().__init__(settings, observation_size, action_size, seeds, device)
+        super().__init__(settings, action_size, device)
+        self.all_clipped = bool(settings.clipped_double_q.all())
+
+        actor_sizes = (observation_size, *settings.hidden, 2 * action_size)
+        critic_sizes = (observation_size + action_size, *settings.hidden, 1)
+        self.actor = MLP(actor_sizes, seeds, activation=torch.relu_, purpose="actor").to(device)
+        self.critic = MLP(critic_sizes, seeds, activation=torch.relu_, copies=2, purpose="critic").to(device)
+        self.target_actor = deepcopy(self.actor).requires_grad_(False)
+        self.target_critic = deepcopy(self.critic).requires_grad_(False)
+        self.actor_optimizer = Adam(self.actor, settings.actor_learning_rate)
+        self.critic_optimizer = Adam(self.critic, settings.critic_learning_rate)
+        self.clock = MemberClock(settings.tau, settings.period)
+        # In one piece each, a row a member, so that a soft update is one call.
+        self.actor_weights, self.critic_weights = self.actor_optimizer.weights, self.critic_optimizer.weights
+        self.target_actor_weights = flatten(self.target_actor)
+        self.target_critic_weights = flatten(self.target_critic).view_as(self.critic_weights)
+
         self.log_temperature = nn.ParameterList([settings.initial_temperature.log()[:, None].clone()])
         rate = torch.where(settings.learn_temperature, settings.temperature_learning_rate, 0.0)
         self.temperature_optimizer = Adam(self.log_temperature, rate)
@@ -129,13 +152,18 @@ class Agents(ActorCritic):
         action, _ = squashed_gaussian(self.actor(observation[:, None]).squeeze(1), noise["explore"])
         return self.random_at_first(action, noise)
 
-    def learn(self, batch: Batch, noise: dict[str, Tensor], update: int) -> dict[str, Float[Tensor, "member"]]:
+    def learn(
+        self,
+        batch: Batch,
+        next_action: Float[Tensor, "member batch action"],
+        new_action: Float[Tensor, "member batch action"],
+    ) -> dict[str, Float[Tensor, "member"]]:
         """One update of the critics, one of the actor, one of the temperature, and one of the critics' slow copies.
 
         Args:
             batch: transitions of every member.
-            noise: ``next_action`` and ``new_action``, standard normal, ``(member, batch · action)`` each.
-            update: not used; every update of SAC is alike.
+            next_action: standard normal numbers, of which the label's action is drawn.
+            new_action: standard normal numbers, of which the policy's new action is drawn.
 
         Returns:
             What to watch, a number a member: ``loss`` (the sum of the critics'), ``q_mean`` (mean Q₁(s, a)), ``q_max``
@@ -145,26 +173,24 @@ class Agents(ActorCritic):
         (log_temperature,) = self.log_temperature
         temperature = log_temperature.detach().exp()
         with torch.no_grad():
-            outputs = self.label_actor(batch.next_observation)
-            next_action, log_prob = squashed_gaussian(outputs, noise["next_action"].view_as(batch.action))
-            values = self.target_critic(torch.cat((batch.next_observation, next_action), -1)).squeeze(-1)
+            action, log_prob = squashed_gaussian(self.label_actor(batch.next_observation), next_action)
+            values = value(self.target_critic, batch.next_observation, action)
             soft_value = self.smaller(values) - temperature * log_prob
             y = batch.reward + s.gamma[:, None] * (1 - batch.terminated) * soft_value
 
-        q = self.critic(torch.cat((batch.observation, batch.action), -1)).squeeze(-1)
+        q = value(self.critic, batch.observation, batch.action)
         loss = 0.5 * (q - y[:, None]).square().mean(-1).sum(-1)
         self.critic_optimizer.descend(loss.sum())
 
-        outputs = self.actor(batch.observation)
-        action, log_prob = squashed_gaussian(outputs, noise["new_action"].view_as(batch.action))
-        values = self.critic(torch.cat((batch.observation, action), -1)).squeeze(-1)
+        action, log_prob = squashed_gaussian(self.actor(batch.observation), new_action)
+        values = value(self.critic, batch.observation, action)
         actor_loss = (temperature * log_prob - self.smaller(values)).mean(-1)
         self.actor_optimizer.descend(actor_loss.sum())
 
         missing = (log_prob.detach() + s.target_entropy[:, None] * self.action_size).mean(-1, keepdim=True)
         self.temperature_optimizer.step([-missing])  # the slope of −log α · missing
 
-        soft_update([self.critic_weights], [self.target_critic_weights], tau := self.due_tau())
+        soft_update([self.critic_weights], [self.target_critic_weights], tau := self.clock.tick())
         if self.any_follows:
             soft_update([self.actor_weights], [self.target_actor_weights], tau)
 

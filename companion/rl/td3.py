@@ -24,43 +24,46 @@ Departures from the paper (and from the authors' code, which it cites):
 - an episode cut by its time limit is not treated as ended (the authors' code does the same).
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from copy import deepcopy
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from companion.averaging import soft_update
-from companion.rl.actor_critic import ActorCritic
+from companion.members import MLP, Adam, flatten
+from companion.rl.clock import MemberClock
+from companion.rl.continuous import ContinuousAgents, value
 from companion.rl.replay import Batch
-from companion.runs.settings import setting
+from companion.runs.settings import PerMember, Settings, setting
 
-__all__ = ["TD3", "Agents"]
+__all__ = ["Agents", "TD3Settings"]
 
 
-@dataclass(frozen=True)
-class TD3:
+class TD3Settings(Settings):
     """Hyperparameters of TD3. Where a source is named, it is Fujimoto et al. 2018, section 6.1 and appendix C."""
 
-    tau: float = setting(0.005, least=0, most=1)
+    tau: PerMember = setting(0.005, least=0, most=1)
     """Weight of the online networks in a target update (paper: 0.005)."""
-    period: int = setting(2, least=1)
+    period: PerMember = setting(2, least=1)
     """Updates from one target update to the next (paper: 2, its d)."""
-    actor_learning_rate: float = setting(1e-3, least=0)
+    actor_learning_rate: PerMember = setting(1e-3, least=0)
     """Adam's step size for the actor (paper: 1e-3)."""
-    critic_learning_rate: float = setting(1e-3, least=0)
+    critic_learning_rate: PerMember = setting(1e-3, least=0)
     """Adam's step size for the critics (paper: 1e-3)."""
-    gamma: float = setting(0.99, least=0, most=1)
+    gamma: PerMember = setting(0.99, least=0, most=1)
     """Discount per step (paper: 0.99)."""
-    exploration_noise: float = setting(0.1, least=0)
+    exploration_noise: PerMember = setting(0.1, least=0)
     """Standard deviation of the noise on actions, in units of the largest action (paper: 0.1)."""
-    target_noise: float = setting(0.2, least=0)
+    target_noise: PerMember = setting(0.2, least=0)
     """Standard deviation σ of the noise on the label's action, in the same units (paper: 0.2); 0 is no smoothing."""
-    target_noise_clip: float = setting(0.5, least=0)
+    target_noise_clip: PerMember = setting(0.5, least=0)
     """Largest magnitude c of that noise (paper: 0.5)."""
-    clipped_double_q: bool = setting(True)
+    clipped_double_q: PerMember = setting(True)
     """Whether the label takes the smaller of the two critics' values (paper: yes), else the first critic's."""
-    target_actor: bool = setting(True)
+    target_actor: PerMember = setting(True)
     """Whether the label's action comes from the actor's slow copy (paper: yes), else from the actor itself."""
     policy_delay: int = setting(2, least=1, shapes=True)
     """Updates of the critics for each one of the actor (paper: 2, its d)."""
@@ -68,30 +71,61 @@ class TD3:
     """Transitions in an update (paper: 100)."""
     hidden: tuple[int, ...] = setting((64, 64), least=1, shapes=True)
     """Units of each hidden layer, rectified linear (paper: 400 and 300)."""
-    buffer_size: int = setting(1_000_000, least=1, most=2**24)
+    buffer_size: PerMember = setting(1_000_000, least=1, most=2**24)
     """Transitions remembered (paper: all of a million)."""
     learning_starts: int = setting(500, least=0, shapes=True)
     """Steps of uniform actions before the first update (paper: 1,000 or 10,000)."""
 
 
-class Agents(ActorCritic):
-    """A population of TD3 agents."""
+class Agents(ContinuousAgents):
+    """A population of TD3 agents: their networks, slow copies, optimizers and clock.
 
-    CRITICS = 2
-    DRAWS = ("smoothing",)
+    Args:
+        settings: with one value a member.
+        observation_size: numbers in an observation.
+        action_size: numbers in an action.
+        seeds: one integer a member.
+        device: where everything lives.
+    """
 
-    @property
-    def cycle(self) -> int:
-        """Updates after which they are alike again: the actor's turn is one of them."""
-        return int(self.settings.policy_delay)
+    DRAWS: ClassVar[tuple[str, ...]] = ("smoothing",)
+    settings: TD3Settings
 
-    def learn(self, batch: Batch, noise: dict[str, Tensor], update: int) -> dict[str, Float[Tensor, "member"]]:
+    def __init__(
+        self,
+        settings: TD3Settings,
+        observation_size: int,
+        action_size: int,
+        seeds: Sequence[int],
+        device: torch.device,
+    ) -> None:
+        super().__init__(settings, action_size, device)
+        self.all_clipped = bool(settings.clipped_double_q.all())
+        self.forms = ({"update_actor": False},) * (settings.policy_delay - 1) + ({"update_actor": True},)
+
+        actor_sizes = (observation_size, *settings.hidden, action_size)
+        critic_sizes = (observation_size + action_size, *settings.hidden, 1)
+        self.actor = MLP(actor_sizes, seeds, activation=torch.relu_, purpose="actor").to(device)
+        self.critic = MLP(critic_sizes, seeds, activation=torch.relu_, copies=2, purpose="critic").to(device)
+        self.target_actor = deepcopy(self.actor).requires_grad_(False)
+        self.target_critic = deepcopy(self.critic).requires_grad_(False)
+        self.actor_optimizer = Adam(self.actor, settings.actor_learning_rate)
+        self.critic_optimizer = Adam(self.critic, settings.critic_learning_rate)
+        self.clock = MemberClock(settings.tau, settings.period)
+        # In one piece each, a row a member, so that a soft update is one call.
+        self.actor_weights, self.critic_weights = self.actor_optimizer.weights, self.critic_optimizer.weights
+        self.target_actor_weights = flatten(self.target_actor)
+        self.target_critic_weights = flatten(self.target_critic).view_as(self.critic_weights)
+
+    def learn(
+        self, batch: Batch, smoothing: Float[Tensor, "member batch action"], *, update_actor: bool = True
+    ) -> dict[str, Float[Tensor, "member"]]:
         """One update of the critics, one of the actor if it is its turn, and one of the slow copies if it is theirs.
 
         Args:
             batch: transitions of every member.
-            noise: ``smoothing``, standard normal, ``(member, batch · action)``.
-            update: how many updates came before; the actor's turn is every ``policy_delay``-th, counted from 1.
+            smoothing: standard normal numbers, of which the noise on the label's action is made.
+            update_actor: whether it is the actor's turn, as it is at every ``policy_delay``-th update.
 
         Returns:
             What to watch, a number a member: ``loss`` (the sum of the critics'), ``q_mean`` (mean Q₁(s, a)), ``q_max``
@@ -99,24 +133,24 @@ class Agents(ActorCritic):
         """
         s = self.settings
         with torch.no_grad():
-            noise_clip = s.target_noise_clip[:, None]
-            smoothing = (s.target_noise[:, None] * noise["smoothing"]).clamp(-noise_clip, noise_clip)
-            next_action = self.label_actor(batch.next_observation).tanh() + smoothing.view_as(batch.action)
-            values = self.target_critic(torch.cat((batch.next_observation, next_action.clamp(-1, 1)), -1)).squeeze(-1)
+            bound = s.target_noise_clip[:, None, None]
+            noise = (s.target_noise[:, None, None] * smoothing).clamp(-bound, bound)
+            next_action = (self.label_actor(batch.next_observation).tanh() + noise).clamp(-1, 1)
+            values = value(self.target_critic, batch.next_observation, next_action)
             y = batch.reward + s.gamma[:, None] * (1 - batch.terminated) * self.smaller(values)
 
-        q = self.critic(torch.cat((batch.observation, batch.action), -1)).squeeze(-1)
+        q = value(self.critic, batch.observation, batch.action)
         loss = (q - y[:, None]).square().mean(-1).sum(-1)
         self.critic_optimizer.descend(loss.sum())
 
-        if (update + 1) % s.policy_delay == 0:
+        if update_actor:
             action = self.actor(batch.observation).tanh()
-            value = self.critic.first(torch.cat((batch.observation, action), -1)).squeeze(-1).mean(-1)
-            self.actor_optimizer.descend(-value.sum())
+            climbed = value(self.critic.first, batch.observation, action).mean(-1)
+            self.actor_optimizer.descend(-climbed.sum())
 
         online = [self.critic_weights, self.actor_weights]
         target = [self.target_critic_weights, self.target_actor_weights]
-        soft_update(online, target, self.due_tau())
+        soft_update(online, target, self.clock.tick())
 
         q = q.detach()
         return {"loss": loss.detach(), "q_mean": q[:, 0].mean(-1), "q_max": q.abs().amax((1, 2))}

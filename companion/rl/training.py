@@ -1,8 +1,6 @@
 """One call trains a figure: every combination of the settings, times every seed, as one batched program."""
 
-import contextlib
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cache, partial
 from typing import Any
 
@@ -11,33 +9,29 @@ import torch
 import xarray as xr
 
 from companion.members import Grid
-from companion.rl.algorithms import named
-from companion.rl.environments import make_world
+from companion.rl.algorithms import ALGORITHMS
+from companion.rl.environments import World, make_world
 from companion.rl.loop import Loop
 from companion.runs.capture import warn_unrecorded
-from companion.runs.modes import plain_modes
-from companion.runs.run import Run, choose_device
-from companion.runs.settings import at_least_one, check, settings_of, shape_settings, true_or_false
+from companion.runs.experiment import experiment, interval, marks_every
+from companion.runs.memory import keep_freed_memory
+from companion.runs.options import Options, takes_options
+from companion.runs.settings import at_least_one, check, one_of, shape_settings, true_or_false
 
 __all__ = ["train"]
 
 
-@plain_modes()
+@takes_options
 def train(
     algorithm: str,
     environment: str,
     *,
     seeds: int | Sequence[int] = 8,
     steps: int = 8_000,
-    device: str | torch.device | None = None,
     evaluate_every: int | None = None,
     evaluation_episodes: int = 10,
     horizon: int | None = None,
     film: bool = False,
-    checkpoint: str | os.PathLike[str] | None = None,
-    checkpoint_every: int | float = 60.0,
-    minutes: int | float | None = None,
-    progress: bool = True,
     **settings: Any,
 ) -> xr.Dataset:
     """Train a population of agents and return what was measured, labelled.
@@ -75,20 +69,16 @@ def train(
             package registers when it is imported is ``"package:Name-v0"``.
         seeds: a count n, which means seeds 0 … n − 1, or the seeds themselves.
         steps: environment steps of each agent. After ``learning_starts`` of them there is one gradient update a step.
-        device: where to train; by default the GPU where there is one, else the CPU.
         evaluate_every: steps from one evaluation to the next; by default a sixteenth of ``steps``.
         evaluation_episodes: greedy episodes in an evaluation, of each agent, always from the same start states.
         horizon: steps over which ``discounted_return`` is summed, by default the time limit. Values are learned as if
             an episode went on for ever, so to hold ``predicted`` against what is really obtained, let it be some times
             1 / (1 − gamma): the episode is then played on past its time limit.
         film: whether to add one greedy episode of each trained agent, as observations.
-        checkpoint: file that the run is kept in while it trains, and its result afterwards. It is replaced as a whole.
-            Under ``torchrun`` every process has its own, with its rank in the name.
-        checkpoint_every: seconds from one writing to the next; 0 is after every step.
-        minutes: time after which to stop; no limit if None. With a ``checkpoint``, call again to go on.
-        progress: whether to show a progress bar (never where the environment variable ``COMPANION_PROGRESS`` is 0).
-        settings: the algorithm's own: the fields of :class:`companion.rl.dqn.DQN`, :class:`~companion.rl.ddpg.DDPG`,
-            :class:`~companion.rl.td3.TD3` or :class:`~companion.rl.sac.SAC`.
+        {options}
+        settings: the algorithm's own: the fields of :class:`companion.rl.dqn.DQNSettings`,
+            :class:`~companion.rl.ddpg.DDPGSettings`, :class:`~companion.rl.td3.TD3Settings` or
+            :class:`~companion.rl.sac.SACSettings`.
 
     Returns:
         A dataset with dimensions (swept settings, ``seed``, ``step``). Of the evaluations: ``return`` (mean return of
@@ -112,107 +102,83 @@ def train(
     Warns:
         RuntimeWarning: a GPU cannot record the steps, which makes them slower and changes no number; with the reason.
     """
-    settings_type, agents_type = named(algorithm)
-    true_or_false(film=film)
-    world = make_world(environment, [0], torch.device("cpu"))  # to be asked
-    if (world.actions is not None) != agents_type.DISCRETE:
-        has, needs = ("continuous", "discrete") if agents_type.DISCRETE else ("discrete", "continuous")
-        raise ValueError(f"environment={environment!r} has {has} actions, and {algorithm!r} needs {needs} ones")
-    horizon = world.time_limit if horizon is None else horizon
-    at_least_one(steps=steps, evaluation_episodes=evaluation_episodes, horizon=horizon)
-    every = max(1, steps // 16) if evaluate_every is None else evaluate_every
-    at_least_one(evaluate_every=every)
-    checked = check(settings_type, settings, train)
-    grid = Grid(checked, seeds)
-    if np.max(grid.column("learning_starts")) >= steps:
-        raise ValueError(
-            f"learning_starts={checked['learning_starts']} leaves nothing of steps={steps} to learn in; raise steps"
-        )
-    where = choose_device(device)
-    arguments = {
-        "algorithm": algorithm,
-        "environment": environment,
-        "simulator": world.simulator,
-        **({"registered": world.registered} if world.registered else {}),
-        **checked,
-        "seeds": grid.seed_values,
-        "steps": steps,
-        "evaluate_every": every,
-        "evaluation_episodes": evaluation_episodes,
-        "horizon": horizon,
-        "film": film,
-    }
-
+    options = Options.among(settings)
+    settings_type, agents_type = one_of(ALGORITHMS, "algorithm", algorithm)
+    asked = _world_for(algorithm, environment)
+    every = interval(evaluate_every, 16, steps=steps)
+    grid = Grid(check(settings_type, settings, train), seeds)
+    horizon = asked.time_limit if horizon is None else horizon
+    evaluation: dict[str, Any] = {"evaluation_episodes": evaluation_episodes, "horizon": horizon, "film": film}
+    _check(grid, steps, **evaluation)
+    named: dict[str, Any] = {"algorithm": algorithm, "environment": environment, "simulator": asked.simulator}
+    named |= {"registered": asked.registered} if asked.registered else {}
+    counts = {"seeds": grid.seed_values, "steps": steps, "evaluate_every": every}
     report = cache(partial(warn_unrecorded, name=algorithm))  # the same reason once, in a whole run
-    marks = {step: column for column, step in enumerate(sorted({*range(every, steps + 1, every), steps}))}
-    measured = ("return", "discounted_return", "predicted", *agents_type.WATCHED)
-    shapes: dict[str, tuple[int, ...]] = {name: (len(marks),) for name in measured}
-    if film:
-        shapes["episode"] = (world.time_limit + 1, world.observation_size)
-    with Run(
+    variables = dict.fromkeys(("return", "discounted_return", "predicted", *agents_type.WATCHED), ("step",))
+    run = experiment(
         algorithm,
         grid,
-        shapes,
-        steps,
-        where,
+        partial(_program, algorithm, environment, grid, steps, options.where, report=report, **evaluation),
+        {**variables, "episode": ("frame", "observation")} if film else variables,
+        sizes={"frame": asked.time_limit + 1, "observation": asked.observation_size},
+        steps=steps,
+        marks=marks_every(every, steps),
         apart=shape_settings(settings_type),
-        arguments=arguments,
-        checkpoint=checkpoint,
-        checkpoint_every=checkpoint_every,
-        minutes=minutes,
-        progress=progress,
-    ) as run:
-        for own, fixed in run.groups():
-            with _threads_for(len(own)):
-                members = grid.seeds[own].tolist()
-                world = make_world(environment, members, where)
-                values = settings_of(grid, own, fixed, where)
-                actions = world.actions or world.action_size
-                agents = agents_type(values, world.observation_size, actions, members, where)
-                loop = Loop(agents, world, steps)
-                play = partial(world.play, agents, values.gamma, horizon=horizon, look=run.look)
-                collect, learn = loop.programs(report)
-                for step in run.steps(own, loop):
-                    updates = loop.updates(step)
-                    if not run.owed:
-                        if (step - 1) % loop.noise.length == 0:
-                            loop.noise.refill()
-                        if updates == 0:
-                            collect()
-                        else:
-                            learn[(updates - 1) % len(learn)]()
-                    if step not in marks:
-                        continue
-                    with run.measuring():
-                        row = play(episodes=evaluation_episodes)
-                        film_of = play(episodes=1, film=True) if film and step == steps else {}
-                        new = updates - loop.updates((step - 1) // every * every)
-                        run.write(own, marks[step], {**row, **loop.read_watched(new)}, step, judge=new > 0)
-                        if film_of:
-                            run.write(own, slice(None), {"episode": film_of["episode"]}, steps, judge=False)
-
-    results, facts = run.gathered()
-    if film:  # frames after the longest episode hold nothing
-        seen = ~np.isnan(results["episode"][..., 0]).all(axis=0)
-        results["episode"] = results["episode"][:, seen]
-    dims = {name: ("frame", "observation") if name == "episode" else ("step",) for name in results}
-    return grid.dataset(
-        {name: (dims[name], array) for name, array in results.items()},
-        coords={"step": list(marks)},
-        attrs={**arguments, **facts},
+        arguments={**named, **grid.settings, **counts, **evaluation},
+        options=options,
     )
+    return _until_the_last_ended(run) if film else run
 
 
-@contextlib.contextmanager
-def _threads_for(members: int) -> Iterator[None]:
-    """One CPU thread for an agent alone, whose small matrices gain nothing from more.
+def _program(
+    algorithm: str,
+    environment: str,
+    grid: Grid,
+    steps: int,
+    device: torch.device,
+    own: np.ndarray,
+    fixed: dict[str, Any],
+    **loop: Any,
+) -> Loop:
+    """The program of some members, who agree on the settings that decide shapes."""
+    keep_freed_memory()
+    settings_type, agents_type = ALGORITHMS[algorithm]
+    members = grid.seeds[own].tolist()
+    world = make_world(environment, members, device)
+    settings = settings_type.of(grid, own, fixed, device)
+    agents = agents_type(settings, world.observation_size, world.actions or world.action_size, members, device)
+    return Loop(agents, world, steps, **loop)
 
-    Split between threads, the product of a single pair of matrices is rounded differently, and the agent would no
-    longer be the one that trains beside others, where every thread has whole matrices to multiply.
+
+def _until_the_last_ended(run: xr.Dataset) -> xr.Dataset:
+    """Without the film's frames after the longest episode, which hold nothing."""
+    episode = run["episode"]
+    return run.isel(frame=episode.notnull().any([dim for dim in episode.dims if dim != "frame"]))
+
+
+def _check(grid: Grid, steps: int, *, evaluation_episodes: int, horizon: int, film: bool) -> None:
+    """Raise unless these go together.
+
+    Raises:
+        ValueError: a count is below 1, or nothing of the steps is left to learn in.
+        TypeError: one is of the wrong type.
     """
-    before = torch.get_num_threads()
-    torch.set_num_threads(1 if members == 1 else before)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+    at_least_one(evaluation_episodes=evaluation_episodes, horizon=horizon)
+    true_or_false(film=film)
+    if np.max(grid.column("learning_starts")) >= steps:
+        starts = grid.settings["learning_starts"]
+        raise ValueError(f"learning_starts={starts} leaves nothing of steps={steps} to learn in; raise steps")
+
+
+def _world_for(algorithm: str, environment: str) -> World:
+    """The environment, to be asked what it is.
+
+    Raises:
+        ValueError: there is none of that name, or its actions are not of the algorithm's kind.
+    """
+    world = make_world(environment, [0], torch.device("cpu"))
+    discrete = ALGORITHMS[algorithm][1].DISCRETE
+    if (world.actions is not None) != discrete:
+        has, needs = ("continuous", "discrete") if discrete else ("discrete", "continuous")
+        raise ValueError(f"environment={environment!r} has {has} actions, and {algorithm!r} needs {needs} ones")
+    return world

@@ -1,24 +1,27 @@
 """Settings of an algorithm: a frozen dataclass whose fields know which values they take."""
 
 import dataclasses
-import difflib
 import inspect
 import math
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from types import SimpleNamespace
 from typing import Any, TypeVar
 
 import numpy as np
 import torch
+from jaxtyping import Shaped
+from torch import Tensor
 
 from companion.members.grid import Grid
+from companion.names import nearest
 from companion.runs.words import ours_for
 
 __all__ = [
+    "PerMember",
+    "Settings",
     "a_duration",
     "at_least_one",
     "check",
-    "nearest",
     "one_of",
     "setting",
     "settings_of",
@@ -27,6 +30,10 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+S = TypeVar("S", bound="Settings")
+
+PerMember = Shaped[Tensor, "member"]
+"""The type of a setting in which members that train side by side may differ."""
 
 _KINDS: dict[type, tuple[tuple[type, ...], str]] = {
     bool: ((bool, np.bool_), "True or False"),
@@ -59,6 +66,55 @@ def setting(
     """
     metadata = {"least": least, "most": most, "shapes": shapes, "finite": finite, "among": among}
     return dataclasses.field(default=default, metadata=metadata)
+
+
+@dataclasses.dataclass(frozen=True, init=False)
+class Settings:
+    """The base of an algorithm's settings: a frozen dataclass, whose values are checked wherever it is made.
+
+        class TD3Settings(Settings):
+            tau: PerMember = setting(0.005, least=0, most=1)
+            batch_size: int = setting(64, least=1, shapes=True)
+
+        TD3Settings(tau=[1.0, 0.1]).tau  # tensor([1.0, 0.1])
+
+    A setting of type :data:`PerMember` is given as a number for all members, or as a list with one for each, and
+    becomes a tensor ``(member,)``; floats are of torch's default dtype. Every other stays the plain value that it is.
+
+    Args:
+        given: values by name; all others have their defaults.
+
+    Raises:
+        ValueError: a name that is no setting, a value out of range, or lists of different lengths.
+        TypeError: a value of the wrong type, or a list where there is one value for all.
+    """
+
+    def __init_subclass__(cls) -> None:
+        dataclasses.dataclass(frozen=True, init=False)(cls)
+
+    def __init__(self, **given: Any) -> None:
+        checked = check(type(self), given)
+        members = max((len(value) for value in checked.values() if isinstance(value, list)), default=1)
+        for field in dataclasses.fields(self):
+            value = checked[field.name]
+            if field.type is PerMember:
+                entries = value if isinstance(value, list) else [value] * members
+                if not len(entries) == members > 0:
+                    raise ValueError(f"{field.name}={value} must be one value, or a list of one for each of {members}")
+                value = torch.tensor(entries)
+            elif isinstance(value, list):
+                raise TypeError(f"{field.name}={value} is a list; it has one value for all")
+            object.__setattr__(self, field.name, value)
+
+    @classmethod
+    def of(cls: type[S], grid: Grid, members: np.ndarray, fixed: Mapping[str, Any], device: torch.device) -> S:
+        """Some members' settings: those fixed for all as they are, of the others each member's own, on a device."""
+        own = {name: grid.column(name)[members].tolist() for name in grid.settings if name not in fixed}
+        settings = cls(**fixed, **own)  # checked before they go where looking at them takes long
+        for name, value in vars(settings).items():
+            if isinstance(value, Tensor):
+                object.__setattr__(settings, name, value.to(device))
+        return settings
 
 
 def shape_settings(settings: type) -> list[str]:
@@ -141,11 +197,6 @@ def a_duration(unit: str, **durations: Any) -> None:
             raise TypeError(f"{name}={duration!r} must be a number of {unit}")
         if not duration >= 0:
             raise ValueError(f"{name}={duration} must be at least 0, in {unit}")
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """The known word that is spelt most like this one."""
-    return difflib.get_close_matches(str(word), list(known), n=1, cutoff=0.0)[0]
 
 
 def one_of(known: Mapping[str, T], what: str, name: str) -> T:

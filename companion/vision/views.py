@@ -8,9 +8,9 @@ from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 from companion.members import Streams
+from companion.runs.processes import ALONE, Processes
 from companion.runs.settings import at_least_one
 from companion.vision.augmentation import NUMBERS, Augmentation, augment
-from companion.vision.parallel import mine
 
 __all__ = ["Pair", "Views"]
 
@@ -36,6 +36,7 @@ class Views:
         batch_size: pictures in a step.
         seed: decides the order of the pictures, both views of each, and the shuffle.
         shuffle: whether the second views are in another order than the first.
+        processes: those that share each batch.
 
     Raises:
         ValueError: ``batch_size`` is below 1, or more than the pictures there are.
@@ -49,6 +50,7 @@ class Views:
         batch_size: int,
         seed: int,
         shuffle: bool = False,
+        processes: Processes = ALONE,
     ) -> None:
         at_least_one(batch_size=batch_size)
         if batch_size > len(images):
@@ -57,6 +59,7 @@ class Views:
         self.how = how
         self.batch_size = batch_size
         self.shuffle = shuffle
+        self.processes = processes
         self.per_epoch = len(images) // batch_size
         """Steps in an epoch."""
         self._order, self._shuffle = (Streams([seed], purpose) for purpose in ("order", "shuffle"))
@@ -67,10 +70,10 @@ class Views:
         """The batch of step 1, 2, 3, …"""
         pictures = self.pictures(step)
         order = torch.arange(self.batch_size, device=self.images.device)
-        first = self._view(0, step, pictures, mine(order))
+        first = self._view(0, step, pictures, self.processes.rows(order))
         if self.shuffle:
             order = _permutation(self._shuffle, self.batch_size, step - 1).to(order.device)
-        return Pair(first, self._view(1, step, pictures, mine(order)), order)
+        return Pair(first, self._view(1, step, pictures, self.processes.rows(order)), order)
 
     def pictures(self, step: int) -> Int64[Tensor, " batch"]:
         """Which pictures the batch of a step holds."""

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from companion.members import Grid
-from companion.rl.algorithms import make_agents, named
+from companion.rl.algorithms import ALGORITHMS, make_agents
 from companion.rl.environments import Environment, TensorWorld, World, make
 from companion.rl.loop import Loop
 from companion.runs.settings import check
@@ -26,7 +26,7 @@ def make_loop() -> Callable[..., Loop]:
             seeds = world.seeds
         else:
             program = make(world) if isinstance(world, str) else world
-            members = Grid(check(named(algorithm)[0], settings), seeds).seeds.tolist()
+            members = Grid(check(ALGORITHMS[algorithm][0], settings), seeds).seeds.tolist()
             world = TensorWorld(program, members, torch.device("cpu"))
         sizes = {"observation_size": world.observation_size, "action_size": world.actions or world.action_size}
         return Loop(make_agents(algorithm, **sizes, seeds=seeds, **settings), world, steps)

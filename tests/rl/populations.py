@@ -1,6 +1,5 @@
 """Populations of agents for tests to update by hand, and what holds them against their float64 references."""
 
-from importlib import import_module
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,9 +8,9 @@ import pytest
 import torch
 
 from companion.members import Streams
+from companion.rl.algorithms import ALGORITHMS
 from companion.rl.loop import Loop
 from companion.rl.replay import Batch
-from companion.runs.settings import check, shape_settings
 from tests.rl.reference import parameters
 
 OBSERVATION, ACTION, BATCH = 3, 2, 16
@@ -33,17 +32,20 @@ def population(algorithm: str, members: int, *, dtype: torch.dtype = torch.float
 
     With ``dtype=torch.float64`` all that they hold is float64, from the first weights on.
     """
-    module = import_module(f"companion.rl.{algorithm}")
-    settings_type = getattr(module, algorithm.upper())
-    values = check(settings_type, {"hidden": (32, 16), "batch_size": BATCH, **settings})
-    fixed = shape_settings(settings_type)
-    columns = {k: np.array(v if isinstance(v, list) else [v] * members) for k, v in values.items() if k not in fixed}
-    tensors = {k: torch.from_numpy(c).to(dtype if c.dtype == float else None) for k, c in columns.items()}
-    named = {k: v for k, v in values.items() if k in fixed} | tensors
+    settings_type, agents_type = ALGORITHMS[algorithm]
+    settings = {"hidden": (32, 16), "batch_size": BATCH, **settings}
+    settings["tau"] = settings.get("tau", settings_type().tau.item())
+    if not isinstance(settings["tau"], list):
+        settings["tau"] = [settings["tau"]] * members
     with pytest.MonkeyPatch.context() as patch:
         if dtype == torch.float64:
             patch.setattr(Streams, "uniform", lambda self, *shape: _float32_uniform(self, *shape).astype(np.float64))
-        return module.Agents(SimpleNamespace(**named), OBSERVATION, ACTION, list(range(members)), torch.device("cpu"))
+        torch.set_default_dtype(dtype)
+        try:
+            values = settings_type(**settings)
+        finally:
+            torch.set_default_dtype(torch.float32)
+        return agents_type(values, OBSERVATION, ACTION, list(range(members)), torch.device("cpu"))
 
 
 def random_batch(seed: int, members: int, *, actions: int | None = None, dtype: torch.dtype = torch.float32) -> Batch:
@@ -60,25 +62,25 @@ def random_batch(seed: int, members: int, *, actions: int | None = None, dtype: 
     return Batch(*(torch.from_numpy(field.astype(np.float32)).to(dtype) for field in fields))
 
 
-def random_noise(
+def random_draws(
     agents: Any, seed: int, members: int, *, dtype: torch.dtype = torch.float32
 ) -> dict[str, torch.Tensor]:
-    """Numbers for every purpose of the agents, as the loop would draw them."""
+    """What the agents draw when they learn."""
     rng = np.random.default_rng([seed, 1])
-    drawn = {name: rng.random((members, width)) for name, width in agents.uniform.items()}
-    drawn |= {name: rng.standard_normal((members, width)) for name, width in agents.normal.items()}
+    drawn = {name: rng.standard_normal((members, BATCH, ACTION)) for name in agents.DRAWS}
     return {name: torch.from_numpy(numbers.astype(np.float32)).to(dtype) for name, numbers in drawn.items()}
 
 
+def update_once(agents: Any, number: int, members: int, *, actions: int | None = None) -> None:
+    """The update of a number, counted from 0, on a batch of its own."""
+    form = agents.forms[number % len(agents.forms)]
+    agents.learn(random_batch(number, members, actions=actions), **random_draws(agents, number, members), **form)
+
+
 def drive(loop: Loop, begin: int, end: int) -> None:
-    """Take the steps from one to another, as `rl.train` would."""
+    """Take so many steps, from those that were taken to those that will be."""
     for step in range(begin, end):
-        if step % loop.noise.length == 0:
-            loop.noise.refill()
-        if step < loop.agents.settings.learning_starts:
-            loop.collect()
-        else:
-            loop.step((step - loop.agents.settings.learning_starts) % loop.agents.cycle)
+        loop.step(step + 1)
 
 
 def layers(network: Any, member: int) -> Any:
@@ -125,12 +127,12 @@ def assert_follows(
     ]
     for update in range(12):
         batch = random_batch(update, members, actions=actions, dtype=dtype)
-        drawn = random_noise(agents, update, members, dtype=dtype)
-        seen = agents.learn(batch, drawn, update)
+        drawn = random_draws(agents, update, members, dtype=dtype)
+        seen = agents.learn(batch, **drawn, **agents.forms[update % len(agents.forms)])
         assert set(seen) == set(agents.WATCHED)
         for m, reference in enumerate(references):
             fields = (field[m].double().numpy() for field in batch)
-            expected = reference.learn(*fields, *(drawn[name][m].double().numpy() for name in noise))
+            expected = reference.learn(*fields, *(drawn[name][m].double().numpy().ravel() for name in noise))
             assert set(expected) == set(seen)
             for name, value in expected.items():
                 np.testing.assert_allclose(seen[name][m], value, **near, err_msg=f"{name}, update {update}, {m}")

@@ -197,13 +197,13 @@ def test_mujoco_resumes_bit_for_bit(name):
     world = GymnasiumWorld(name, [0, 1, 2], CPU)
     live(world, 130)
     file = io.BytesIO()
-    torch.save(world.state(), file)
+    torch.save(world.state_dict(), file)
     expected = live(world, 100, begin=130)
 
     file.seek(0)
     other = GymnasiumWorld(name, [0, 1, 2], CPU)
     live(other, 17)
-    other.load_state(torch.load(file, weights_only=True))
+    other.load_state_dict(torch.load(file, weights_only=True))
     assert_same(live(other, 100, begin=130), expected)
 
 
@@ -215,10 +215,10 @@ def test_training_in_mujoco_resumes_bit_for_bit(make_loop):
     loop, other = fresh(), fresh()
     drive(loop, 0, 90)
     file = io.BytesIO()
-    torch.save(loop.state(), file)
+    torch.save(loop.state_dict(), file)
     drive(loop, 90, 150)
     file.seek(0)
-    other.load_state(torch.load(file, weights_only=True), 90)
+    other.load_state_dict(torch.load(file, weights_only=True))
     drive(other, 90, 150)
     assert torch.equal(loop.replay.rows, other.replay.rows)
     assert torch.equal(loop.agents.actor_weights, other.agents.actor_weights)
@@ -230,11 +230,11 @@ def test_any_moment_can_be_resumed():
     world, other = (GymnasiumWorld("CartPole-v1", [0, 1, 2, 3], CPU) for _ in range(2))
     begun = set()
     for t in range(60):
-        state = {name: tensor.clone() for name, tensor in world.state().items()}
+        state = {name: tensor.clone() for name, tensor in world.state_dict().items()}
         begun.add((state["elapsed"] == 0).sum().item())
-        other.load_state(state)
+        other.load_state_dict(state)
         assert_same(live(other, 30, begin=t), live(world, 30, begin=t))
-        world.load_state(state)
+        world.load_state_dict(state)
         live(world, 1, begin=t)
     assert {0, 1, 4} <= begun
 
@@ -243,10 +243,10 @@ def test_what_cannot_be_resumed_says_so():
     world = GymnasiumWorld("Dishonest-v0", [0, 1], CPU)
     live(world, 10)
     with pytest.raises(RuntimeError, match="'Dishonest-v0' cannot be resumed here: the same seed"):
-        world.load_state({name: tensor.clone() for name, tensor in world.state().items()})
+        world.load_state_dict({name: tensor.clone() for name, tensor in world.state_dict().items()})
     for mode in (AutoresetMode.SAME_STEP, AutoresetMode.NEXT_STEP):
         with pytest.raises(ValueError, match=r"needs AutoresetMode\.DISABLED"):
-            GymnasiumWorld("Diary-v0", [0], CPU, autoreset_mode=mode).state()
+            GymnasiumWorld("Diary-v0", [0], CPU, autoreset_mode=mode).state_dict()
 
 
 def test_actions_are_scaled_to_the_box_and_clipped():
@@ -282,7 +282,7 @@ def test_a_member_that_is_not_a_number_disturbs_nobody():
         pair = [world.step(a, resets[t]) for world, a in zip(worlds, (broken, zeroed), strict=True)]
         assert_same([pair[0][:3]], [pair[1][:3]])
         assert torch.equal(worlds[0].observation, worlds[1].observation)
-    worlds[1].load_state(worlds[0].state())
+    worlds[1].load_state_dict(worlds[0].state_dict())
 
 
 def policy_of(world, seed: int = 0):

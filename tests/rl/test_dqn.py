@@ -4,15 +4,14 @@ import pytest
 import torch
 
 from companion.rl.environments import Environment
-from companion.rl.replay import Batch
 from tests.rl import reference
-from tests.rl.populations import assert_follows, drive, population, random_batch
+from tests.rl.populations import assert_follows, drive, population, update_once
 
 MEMBERS, ACTIONS = 6, 2
 
 
-def batch_of(members: int, seed: int) -> Batch:
-    return random_batch(seed, members, actions=ACTIONS)
+def learn(agents, update: int, members: int = MEMBERS) -> None:
+    update_once(agents, update, members, actions=ACTIONS)
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
@@ -39,7 +38,7 @@ def test_the_target_moves_every_period_updates_and_rests_between():
     agents = population("dqn", MEMBERS, period=4)
     for update in range(12):
         before = agents.target_weights.clone()
-        agents.learn(batch_of(MEMBERS, update), {}, update)
+        learn(agents, update)
         if update % 4 == 3:
             assert torch.equal(agents.target_weights, agents.online_weights)
         else:
@@ -50,7 +49,7 @@ def test_tau_zero_never_moves_the_target():
     agents = population("dqn", MEMBERS, tau=0.0)
     before = agents.target_weights.clone()
     for update in range(5):
-        agents.learn(batch_of(MEMBERS, update), {}, update)
+        learn(agents, update)
     assert torch.equal(agents.target_weights, before)
 
 
@@ -58,8 +57,8 @@ def test_a_member_that_diverges_touches_no_other():
     calm = population("dqn", 3, tau=1.0, learning_rate=1e-3)
     wild = population("dqn", 3, tau=1.0, learning_rate=[1e-3, 1e30, 1e-3])
     for update in range(5):
-        calm.learn(batch_of(3, update), {}, update)
-        wild.learn(batch_of(3, update), {}, update)
+        learn(calm, update, 3)
+        learn(wild, update, 3)
     assert not wild.online_weights[1].isfinite().all()
     assert torch.equal(wild.online_weights[[0, 2]], calm.online_weights[[0, 2]])
     assert torch.equal(wild.target_weights[[0, 2]], calm.target_weights[[0, 2]])

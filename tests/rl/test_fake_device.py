@@ -66,8 +66,8 @@ def test_a_checkpoint_is_taken_and_put_back(algorithm, tmp_path):
 
 
 FAULTS = {
-    "a number": lambda agents: agents.updates.item(),
-    "a branch": lambda agents: bool(agents.updates > 3),
+    "a number": lambda agents: agents.steps.item(),
+    "a branch": lambda agents: bool(agents.steps > 3),
     "a list": lambda agents: agents.settings.tau.tolist(),
     "an array": lambda agents: agents.settings.tau.cpu().numpy(),
     "a mask": lambda agents: agents.settings.tau[agents.settings.tau > 0.5],
@@ -88,9 +88,9 @@ def test_a_planted_fault_is_found_in_a_step(algorithm, fault, monkeypatch):
     agents_type = ALGORITHMS[algorithm][1]
     learn = agents_type.learn
 
-    def faulty(agents, *arguments):
+    def faulty(agents, *words, **drawn):
         FAULTS[fault](agents)
-        return learn(agents, *arguments)
+        return learn(agents, *words, **drawn)
 
     monkeypatch.setattr(agents_type, "learn", faulty)
     with second_device(), pytest.raises(DeviceError):
@@ -112,14 +112,20 @@ def test_a_planted_fault_is_found_in_an_evaluation(algorithm, fault, monkeypatch
         train(algorithm)
 
 
-@pytest.mark.parametrize("name", ["updates", "steps"])
-def test_so_is_a_clock_that_the_agents_keep_on_the_cpu(name, monkeypatch):
+CLOCKS = {
+    "of steps": lambda agents: setattr(agents, "steps", agents.steps.cpu()),
+    "of updates": lambda agents: agents.clock.clock.to(CPU),
+}
+
+
+@pytest.mark.parametrize("clock", CLOCKS)
+def test_so_is_a_clock_that_the_agents_keep_on_the_cpu(clock, monkeypatch):
     """Torch takes it for a number, wherever it is, and a recorded step would repeat the one it has seen."""
     make = rl.td3.Agents.__init__
 
     def made(agents, *arguments):
         make(agents, *arguments)
-        setattr(agents, name, getattr(agents, name).cpu())
+        CLOCKS[clock](agents)
 
     monkeypatch.setattr(rl.td3.Agents, "__init__", made)
     with second_device(), pytest.raises(DeviceError, match=r"on cpu and meta|computed on the CPU"):
@@ -129,12 +135,12 @@ def test_so_is_a_clock_that_the_agents_keep_on_the_cpu(name, monkeypatch):
 def test_so_is_what_a_checkpoint_puts_back_on_the_cpu(monkeypatch, tmp_path):
     from companion.rl.loop import Loop
 
-    load_state = Loop.load_state
+    load_state_dict = Loop.load_state_dict
 
-    def loaded(loop, state, steps):
-        load_state(loop, state, steps)
-        loop.agents.settings.gamma = loop.agents.settings.gamma.cpu()
+    def loaded(loop, state):
+        load_state_dict(loop, state)
+        loop.agents.steps = loop.agents.steps.cpu()
 
-    monkeypatch.setattr(Loop, "load_state", loaded)
+    monkeypatch.setattr(Loop, "load_state_dict", loaded)
     with second_device(), pytest.raises(DeviceError, match=r"on cpu and meta|computed on the CPU"):
         in_slices(partial(train, "sac"), tmp_path / "run.pt")

@@ -39,9 +39,9 @@ def look(monkeypatch, algorithm: str) -> None:
     agents_type = ALGORITHMS[algorithm][1]
     learn = agents_type.learn
 
-    def looking(agents, batch, noise, update):
-        seen = learn(agents, batch, noise, update)
-        assert bool(agents.updates > 0)
+    def looking(agents, *words, **drawn):
+        seen = learn(agents, *words, **drawn)
+        assert bool(agents.steps > 0)
         return seen
 
     monkeypatch.setattr(agents_type, "learn", looking)

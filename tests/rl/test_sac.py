@@ -5,7 +5,7 @@ import torch
 
 from companion.rl.sac import squashed_gaussian
 from tests.rl import reference
-from tests.rl.populations import ACTION, OBSERVATION, assert_follows, population, random_batch, random_noise
+from tests.rl.populations import ACTION, OBSERVATION, assert_follows, population, update_once
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
@@ -68,7 +68,7 @@ def test_the_temperature_moves_towards_the_entropy_asked_for():
     """Up where the policy's entropy is below it, down where it is above, nowhere where it is fixed."""
     agents = population("sac", 3, target_entropy=[10.0, -10.0, 10.0], learn_temperature=[True, True, False])
     for update in range(5):
-        agents.learn(random_batch(update, 3), random_noise(agents, update, 3), update)
+        update_once(agents, update, 3)
     up, down, still = agents.log_temperature[0].detach()[:, 0]
     assert up > 0
     assert down < 0

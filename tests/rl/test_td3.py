@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tests.rl import reference
-from tests.rl.populations import assert_follows, population, random_batch, random_noise
+from tests.rl.populations import assert_follows, population, update_once
 
 MEMBERS = 8
 
@@ -28,12 +28,12 @@ def test_updates_are_those_of_the_papers_equations(policy_delay, dtype):
 
 @pytest.mark.parametrize("policy_delay", [1, 2, 3])
 def test_the_policy_changes_at_every_so_manieth_update_only(policy_delay):
-    """And the critics at every one. The loop counts updates modulo `cycle`."""
+    """And the critics at every one."""
     agents = population("td3", 3, policy_delay=policy_delay)
-    assert agents.cycle == policy_delay
+    assert len(agents.forms) == policy_delay
     for update in range(7):
         actor, critic = agents.actor_weights.clone(), agents.critic_weights.clone()
-        agents.learn(random_batch(update, 3), random_noise(agents, update, 3), update % agents.cycle)
+        update_once(agents, update, 3)
         for m in range(3):
             assert torch.equal(actor[m], agents.actor_weights[m]) == ((update + 1) % policy_delay != 0)
             assert not torch.equal(critic[m], agents.critic_weights[m])
@@ -45,6 +45,6 @@ def test_the_policy_follows_the_first_critic_alone():
         at_first.data[1::2] += 1.0  # every member's second critic
     for population_ in (agents, other):
         population_.critic_optimizer.learning_rate.zero_()
-        population_.learn(random_batch(0, 2), random_noise(population_, 0, 2), 0)
+        update_once(population_, 0, 2)
     assert torch.equal(agents.actor_weights, other.actor_weights)
     assert not torch.equal(agents.critic_weights, other.critic_weights)

@@ -196,12 +196,16 @@ def test_what_others_call_a_thing_is_answered_with_what_it_is_called_here(call, 
 
 
 def test_a_misspelt_argument_of_the_call_is_known_too():
-    with pytest.raises(ValueError, match="unknown setting 'stepz' of DQN: did you mean 'steps'"):
+    with pytest.raises(ValueError, match="unknown setting 'stepz' of DQNSettings: did you mean 'steps'"):
         rl.train("dqn", "CartPole-v1", stepz=3)
 
 
 def test_the_table_knows_only_names_that_there_are():
-    kinds = [settings for settings, _ in ALGORITHMS.values()] + [byol.BYOL, moco.MoCo, supervised.Settings]
+    kinds = [settings for settings, _ in ALGORITHMS.values()] + [
+        byol.BYOLSettings,
+        moco.MoCoSettings,
+        supervised.SupervisedSettings,
+    ]
     known = {name for settings in kinds for name in check(settings, {})}
     for train in (rl.train, supervised.train, vision.train):
         known |= set(train.__wrapped__.__annotations__)

@@ -29,10 +29,10 @@ from jaxtyping import Bool, Float, Float32, Int64
 from torch import Tensor
 
 from companion.members import Streams
+from companion.names import nearest
 from companion.rl import environments
 from companion.rl.environments.worlds import Player, Transition
 from companion.runs.described import described
-from companion.runs.settings import nearest
 
 __all__ = ["GymnasiumWorld"]
 
@@ -194,7 +194,7 @@ class GymnasiumWorld:
         }
         return {**measured, "episode": frames} if film else measured
 
-    def state(self) -> dict[str, Tensor]:
+    def state_dict(self) -> dict[str, Tensor]:
         """The episode of every member: its seed, its actions so far, and what they led to.
 
         Raises:
@@ -206,14 +206,14 @@ class GymnasiumWorld:
         episode = {"seed": self._seed, "elapsed": self._elapsed, "actions": actions}
         return {**{name: torch.from_numpy(array) for name, array in episode.items()}, "observation": self.observation}
 
-    def load_state(self, state: dict[str, Tensor]) -> None:
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Go on from where `state` was taken, by living through every member's episode again.
 
         Raises:
             RuntimeError: the same seed and actions lead elsewhere.
         """
         self._elapsed[:] = state["elapsed"].cpu().numpy()
-        for name, tensor in self.state().items():
+        for name, tensor in self.state_dict().items():
             tensor.copy_(state[name])
         steps = int(self._elapsed.max())
         begin = steps - self._elapsed  # all arrive together, so who has fewer steps behind it idles first

@@ -12,9 +12,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-import companion
 from companion.members import Streams
 from companion.rl.environments.environment import Environment
+from companion.version import __version__
 
 __all__ = ["Player", "TensorWorld", "Transition", "World"]
 
@@ -100,10 +100,10 @@ class World(Protocol):
             ``episode``: observations ``(member, frame, observation)``, NaN after its end.
         """
 
-    def state(self) -> dict[str, Tensor]:
-        """All that a checkpoint needs."""
+    def state_dict(self) -> dict[str, Tensor]:
+        """All that a checkpoint needs; it shares the world's memory."""
 
-    def load_state(self, state: dict[str, Tensor]) -> None:
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Go on from where `state` was taken."""
 
 
@@ -116,7 +116,7 @@ class TensorWorld:
         device: where it runs.
     """
 
-    simulator = f"companion {companion.__version__}"
+    simulator = f"companion {__version__}"
     captured = True
 
     def __init__(self, environment: Environment, seeds: Sequence[int], device: torch.device) -> None:
@@ -194,13 +194,13 @@ class TensorWorld:
             measured["episode"][:, : len(frames)] = torch.stack(frames, 1)
         return {name: tensor.cpu().numpy() for name, tensor in measured.items()}
 
-    def state(self) -> dict[str, Tensor]:
+    def state_dict(self) -> dict[str, Tensor]:
         """States, observations and clocks."""
         return {"now": self.now, "observation": self.observation, "elapsed": self.elapsed}
 
-    def load_state(self, state: dict[str, Tensor]) -> None:
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Go on from where `state` was taken."""
-        for name, tensor in self.state().items():
+        for name, tensor in self.state_dict().items():
             tensor.copy_(state[name])
 
     def _scaled(self, action: Tensor) -> Tensor:

@@ -7,16 +7,14 @@ import torch
 
 from companion import rl
 from companion.rl.environments import Environment
-from tests.rl.populations import ACTION, CONTINUOUS, OBSERVATION, drive, population, random_batch, random_noise
+from tests.rl.populations import ACTION, CONTINUOUS, OBSERVATION, drive, population, update_once
 from tests.rl.test_train import assert_same
 
 algorithms = pytest.mark.parametrize("algorithm", CONTINUOUS)
 
 
 def learn(agents, update: int) -> None:
-    members = len(agents.actor_weights)
-    noise = random_noise(agents, update, members)
-    agents.learn(random_batch(update, members), noise, update % agents.cycle)
+    update_once(agents, update, len(agents.actor_weights))
 
 
 @algorithms
@@ -39,7 +37,7 @@ def test_first_weights_are_a_members_own_and_every_network_has_others(algorithm)
     assert torch.equal(agents.actor_weights[:2], other.actor_weights)
     assert torch.equal(agents.critic_weights[:2], other.critic_weights)
     first = agents.critic.weights[0].detach()
-    assert len(first) == 3 * agents.CRITICS
+    assert len(first) == 3 * agents.critic.copies
     assert len({tuple(row.flatten().tolist()) for row in first}) == len(first)
     assert not torch.equal(agents.actor.weights[1][0], agents.critic.weights[1][0])
 
@@ -98,7 +96,8 @@ def test_actions_are_uniform_at_first_and_never_out_of_range(algorithm):
     agents = population(algorithm, 4, learning_starts=2, **({} if algorithm == "sac" else {"exploration_noise": 2.0}))
     observation = 100 * torch.randn(4, OBSERVATION, generator=torch.Generator().manual_seed(0))
     for step in range(40):
-        noise = {"random": torch.full((4, ACTION), 0.25), "explore": random_noise(agents, step, 4)["explore"] * 3}
+        explore = 3 * torch.randn(4, ACTION, generator=torch.Generator().manual_seed(step))
+        noise = {"random": torch.full((4, ACTION), 0.25), "explore": explore}
         action = agents.act(observation, noise)
         assert action.shape == (4, ACTION)
         assert (action.abs() <= 1).all()
@@ -128,7 +127,7 @@ def test_what_is_evaluated_is_the_online_networks(algorithm):
     observation = torch.randn(3, 5, OBSERVATION, generator=torch.Generator().manual_seed(2))
     torch.testing.assert_close(agents.policy(observation), agents.actor(observation)[..., :ACTION].tanh().detach())
     values = agents.critic(torch.cat((observation, agents.policy(observation)), -1)).squeeze(-1)
-    expected = values if agents.CRITICS == 1 else values[:, 0]
+    expected = values if agents.critic.copies == 1 else values[:, 0]
     torch.testing.assert_close(agents.predict(observation), expected.detach())
 
 

@@ -1,0 +1,103 @@
+"""Furniture for agents with continuous actions: how they explore, what is evaluated, and two switches in their labels.
+
+The algorithms themselves, with their networks and slow copies, are :mod:`companion.rl.ddpg`, :mod:`~companion.rl.td3`
+and :mod:`~companion.rl.sac`.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from companion.members import MLP
+from companion.rl.population import Watch
+
+__all__ = ["ContinuousAgents", "value"]
+
+
+def value(
+    critic: Callable[[Tensor], Tensor],
+    observation: Float[Tensor, "member batch observation"],
+    action: Float[Tensor, "member batch action"],
+) -> Float[Tensor, "member *copy batch"]:
+    """Q(s, a) of a critic; where it has several copies, of each."""
+    return critic(torch.cat((observation, action), -1)).squeeze(-1)
+
+
+class ContinuousAgents(nn.Module):
+    """Agents that act by an actor and are judged by a critic; an algorithm adds both, and ``learn``.
+
+    Actions are in [-1, 1], in units of the largest action that the environment takes.
+
+    Args:
+        settings: the algorithm's own, with one value a member.
+        action_size: numbers in an action.
+        device: where everything lives.
+    """
+
+    DISCRETE: ClassVar[bool] = False
+    WATCHED: ClassVar[Mapping[str, Watch]] = {"loss": "mean", "q_mean": "mean", "q_max": "max"}
+    DRAWS: ClassVar[tuple[str, ...]] = ()
+    settings: Any
+    forms: tuple[dict[str, Any], ...] = ({},)
+    actor: MLP
+    critic: MLP
+    target_actor: MLP
+    steps: Tensor
+    all_clipped: bool
+
+    def __init__(self, settings: Any, action_size: int, device: torch.device) -> None:
+        super().__init__()
+        self.settings = settings
+        self.action_size = action_size
+        self.uniform = {"random": action_size}
+        self.normal = {"explore": action_size}
+        self.register_buffer("steps", torch.zeros((), dtype=torch.int64, device=device))
+        # Read once, here: a step may look at no data.
+        self.all_follow = bool(settings.target_actor.all())
+        self.any_follows = bool(settings.target_actor.any())
+
+    @torch.no_grad()
+    def act(
+        self, observation: Float[Tensor, "member observation"], noise: dict[str, Tensor]
+    ) -> Float[Tensor, "member action"]:
+        """The policy's action with Gaussian noise, clipped to [-1, 1]; before learning starts a uniform one."""
+        action = self.policy(observation[:, None]).squeeze(1)
+        action = action + self.settings.exploration_noise[:, None] * noise["explore"]
+        return self.random_at_first(action.clamp(-1, 1), noise)
+
+    def random_at_first(
+        self, action: Float[Tensor, "member action"], noise: dict[str, Tensor]
+    ) -> Float[Tensor, "member action"]:
+        """The action, or before learning starts one that is uniform in [-1, 1)."""
+        early = self.steps < self.settings.learning_starts
+        self.steps.add_(1)
+        return torch.where(early, 2 * noise["random"] - 1, action)
+
+    def label_actor(self, observation: Float[Tensor, "member batch observation"]) -> Float[Tensor, "member batch out"]:
+        """What the actor that acts in the labels puts out: the slow copy's, or with ``target_actor=False`` its own."""
+        if self.all_follow:
+            return self.target_actor(observation)
+        if not self.any_follows:
+            return self.actor(observation)
+        follows = self.settings.target_actor[:, None, None]
+        return torch.where(follows, self.target_actor(observation), self.actor(observation))
+
+    def smaller(self, values: Float[Tensor, "member 2 batch"]) -> Float[Tensor, "member batch"]:
+        """The smaller of two critics' values, or with ``clipped_double_q=False`` the first's."""
+        least = values.amin(1)
+        if self.all_clipped:
+            return least
+        return torch.where(self.settings.clipped_double_q[:, None], least, values[:, 0])
+
+    @torch.no_grad()
+    def policy(self, observation: Float[Tensor, "member batch observation"]) -> Float[Tensor, "member batch action"]:
+        """The deterministic action that is evaluated."""
+        return self.actor(observation).tanh()
+
+    @torch.no_grad()
+    def predict(self, observation: Float[Tensor, "member batch observation"]) -> Float[Tensor, "member batch"]:
+        """What the first critic says of the policy's action."""
+        return value(self.critic.first, observation, self.policy(observation))
