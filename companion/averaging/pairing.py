@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, pairwise
+from operator import is_
 from typing import Literal, NamedTuple, get_args
 
 import torch
@@ -19,8 +20,9 @@ Rule = Buffers | Literal["fit"]  # the last: copy what both networks have in the
 Network = nn.Module | Iterable[Tensor]
 
 # Other subclasses of Tensor (a fake tensor, a distributed one) may have no values and no address.
-PLAIN = (Tensor, nn.Parameter, Frozen)
+PLAIN = frozenset((Tensor, nn.Parameter, Frozen))
 _WRAPPED = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")  # torch.compile, FSDP, checkpointing
+_PARALLEL = (DataParallel, DistributedDataParallel)
 
 
 class CountsItsUpdates(nn.Module):
@@ -110,8 +112,7 @@ class Kept:
         made_of = list(chain.from_iterable((part._parameters, part._buffers, part._modules) for part in parts))
         self._empty = [each for each in made_of if not each]
         self._filled = [each.values() for each in made_of if each]
-        self._seen = list(chain.from_iterable(self._filled))  # kept alive, so that nothing new can get one of their ids
-        self._ids = list(map(id, self._seen))
+        self._seen = list(chain.from_iterable(self._filled))  # kept alive: nothing new can take their addresses
         self._tensors = [each for each in self._seen if isinstance(each, Tensor)]
         self._places = list(map(Tensor.data_ptr, self._tensors)) if all(map(_has_address, self._tensors)) else None
 
@@ -121,7 +122,8 @@ class Kept:
             online is self._online
             and self._places is not None
             and not any(self._empty)
-            and list(map(id, chain.from_iterable(self._filled))) == self._ids
+            and len(now := list(chain.from_iterable(self._filled))) == len(self._seen)
+            and all(map(is_, now, self._seen))
             and list(map(Tensor.data_ptr, self._tensors)) == self._places
         )
 
@@ -135,8 +137,11 @@ def _module_pairs(online: nn.Module, target: nn.Module, buffers: Rule) -> list[P
         raise TypeError("target is a TargetNetwork, which counts its updates: call target.update(online)")
     _refuse_sharded(online, "online")
     _refuse_sharded(target, "target")
+    named: tuple[dict[str, Tensor], ...] = ({}, {}, {}, {})
+    _named(online, "", *named[:2])
+    _named(target, "", *named[2:])
     pairs = []
-    for kind, ours, theirs in zip(("parameters", "buffers"), _named(online), _named(target), strict=True):
+    for kind, ours, theirs in (("parameters", named[0], named[2]), ("buffers", named[1], named[3])):
         if ours.keys() != theirs.keys():
             ours, theirs = _unprefixed(ours), _unprefixed(theirs)
         if kind == "buffers" and buffers in ("keep", "fit"):
@@ -204,27 +209,24 @@ def _averageable(tensor: Tensor) -> bool:
 def unwrapped(module: nn.Module) -> nn.Module:
     """The module inside the wrappers of torch.compile, DataParallel, DistributedDataParallel and their like."""
     while children := module._modules:
-        names = ("module",) if isinstance(module, DataParallel | DistributedDataParallel) else _WRAPPED
-        inner = next((children[name] for name in names if name in children), None)
-        if inner is None:
+        names = ("module",) if isinstance(module, _PARALLEL) else _WRAPPED
+        inside = [children[name] for name in names if name in children]
+        if not inside:
             break
-        module = inner
+        module = inside[0]
     return module
 
 
-def _named(module: nn.Module, prefix: str = "") -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """The parameters and the buffers of a module, wrappers seen through, tied tensors under each of their names."""
+def _named(module: nn.Module, prefix: str, parameters: dict[str, Tensor], buffers: dict[str, Tensor]) -> None:
+    """Enter the tensors of a module by name, wrappers seen through, tied ones under each of their names."""
     inner = unwrapped(module)
-    parameters, buffers = (
-        {prefix + key: tensor for key, tensor in own.items() if tensor is not None}
-        for own in (inner._parameters, inner._buffers)
-    )
+    for own, named in ((inner._parameters, parameters), (inner._buffers, buffers)):
+        for name, tensor in own.items():
+            if tensor is not None:
+                named[prefix + name] = tensor
     for name, child in inner._modules.items():
         if child is not None:
-            below = _named(child, f"{prefix}{name}.")
-            parameters |= below[0]
-            buffers |= below[1]
-    return parameters, buffers
+            _named(child, f"{prefix}{name}.", parameters, buffers)
 
 
 def _unprefixed(named: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -287,8 +289,9 @@ def _check(pair: Pair) -> None:
 def sharded(network: nn.Module) -> Iterator[nn.Module]:
     """The parts of a network that FSDP splits over processes, in either of its versions."""
     fsdp = sys.modules.get("torch.distributed.fsdp")  # not imported for the sake of a question
-    kinds = (fsdp.FullyShardedDataParallel, fsdp.FSDPModule) if fsdp is not None else ()
-    return (part for part in network.modules() if isinstance(part, kinds))
+    if fsdp is not None:
+        kinds = (fsdp.FullyShardedDataParallel, fsdp.FSDPModule)
+        yield from (part for part in network.modules() if isinstance(part, kinds))
 
 
 def _refuse_sharded(network: nn.Module, role: str) -> None:
@@ -344,8 +347,10 @@ def _place(tensor: Tensor) -> object:
     return tensor.device, tensor.data_ptr(), tensor.dtype, tensor.shape, tensor.stride()
 
 
-def _written_once(pairs: Sequence[Pair]) -> Sequence[Pair]:
+def _written_once(pairs: list[Pair]) -> list[Pair]:
     """The pairs to update, a tied target once, after making sure that no write lands on another tensor."""
+    if _apart([pair.online for pair in pairs] + [pair.target for pair in pairs]):
+        return pairs
     first: dict[object, Pair] = {}
     for pair in pairs:
         if pair.target is pair.online:
@@ -357,9 +362,17 @@ def _written_once(pairs: Sequence[Pair]) -> Sequence[Pair]:
             )
     once = list(first.values())
     for spans in _spans(once):
-        if any(after.start < before.end for before, after in pairwise(spans)):
-            _refuse_overlap(spans)
+        _refuse_overlap(spans)
     return once
+
+
+def _apart(tensors: list[Tensor]) -> bool:
+    """Whether no two share memory, as far as that is seen at a glance: the usual case."""
+    if torch.compiler.is_compiling() or not PLAIN.issuperset(map(type, tensors)):
+        return False
+    places = sorted([(tensor.data_ptr(), tensor.nbytes) for tensor in tensors])
+    contiguous = all(map(Tensor.is_contiguous, tensors))
+    return contiguous and all(start + size <= after for (start, size), (after, _) in pairwise(places))
 
 
 def _refuse_overlap(spans: list[_Span]) -> None:

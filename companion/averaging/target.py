@@ -47,9 +47,15 @@ class TargetNetwork(CountsItsUpdates):
     saving, loading and m updates give bit for bit what k + m updates give. ``tau``, ``every``, ``buffers`` and ``mode``
     are settings, not state: build the target network with them again before loading.
 
-    The clock is a Python number. Inside a captured CUDA graph it would not tick: capture `soft_update` there. A
-    compiler traces `update` whole; one with a period or a schedule depends on the count and should reach the compiled
-    function as an argument or in an object, since a compiler takes the numbers in a global variable for constants.
+    The tensors of the two networks are matched and checked once. At each update it is seen whether one of them was
+    moved, cast or replaced since, and only then are they matched and checked again. For that it holds on to the tensors
+    of the online network it followed last.
+
+    In a recorded CUDA graph it moves as it should with ``every=1`` and a tau that is no schedule; where tau is a tensor
+    on the networks' device, `count` goes on there too. A longer period or a schedule is Python's, and a recording would
+    repeat one update: use `soft_update` there, with a `Clock` whose period is a tensor. A compiler traces `update`
+    whole; one with a period or a schedule depends on the count and should reach the compiled function as an argument
+    or in an object, since a compiler takes the numbers in a global variable for constants.
 
     Args:
         online: The network to follow.
@@ -67,6 +73,7 @@ class TargetNetwork(CountsItsUpdates):
     Attributes:
         module: The copy.
         average: The fp32 average behind a low-precision copy, or None.
+        clock: What counts the updates, a `Clock`.
         count: How many times `update` was called.
 
     Raises:
@@ -146,7 +153,8 @@ class TargetNetwork(CountsItsUpdates):
 
         Raises:
             TypeError: ``online`` is not a module.
-            ValueError: ``online`` does not match the copy, or a schedule returned a weight that `soft_update` refuses.
+            ValueError: ``online`` does not match the copy, or a schedule returned a weight that is none; this update is
+                not counted then.
         """
         _check_module(online)
         towards, *rounding = self._paired(online)
