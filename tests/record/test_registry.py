@@ -2,7 +2,7 @@
 
 import pytest
 
-import gpu_parts
+import gpu_small
 from companion import vision
 from companion.record import RECORDINGS, Recorder
 from companion.study import store
@@ -11,7 +11,7 @@ from companion.study import store
 @pytest.mark.parametrize("name", RECORDINGS)
 def test_every_recording_can_be_called_as_it_is_registered(name, tmp_path, monkeypatch):
     """The call takes these arguments, and keeps a checkpoint: what it refuses is a folder that is not there."""
-    monkeypatch.setitem(vision.training.DATASETS, "cifar10", gpu_parts.noise)  # whose files may not be here
+    monkeypatch.setitem(vision.training.DATASETS, "cifar10", gpu_small.noise)  # whose files may not be here
     assert RECORDINGS[name].name == name
     with pytest.raises(ValueError, match="there is no folder"):
         RECORDINGS[name].run(checkpoint=tmp_path / "absent" / "run.pt", minutes=1.0)

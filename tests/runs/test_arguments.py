@@ -13,7 +13,7 @@ import pytest
 from companion import rl, supervised, vision
 from companion.rl.algorithms import ALGORITHMS
 from companion.runs.settings import check
-from companion.runs.words import _THEIRS, ours_for
+from companion.runs.words import THEIRS, ours_for
 from companion.vision import byol, moco
 from tests.helpers import child_environment
 
@@ -210,5 +210,5 @@ def test_the_table_knows_only_names_that_there_are():
     known = {name for settings in kinds for name in check(settings, {})}
     for train in (rl.train, supervised.train, vision.train):
         known |= set(inspect.signature(train).parameters)
-    assert {ours.partition(" ")[0] for ours in _THEIRS} <= known
+    assert {ours.partition(" ")[0] for ours in THEIRS} <= known
     assert ours_for("lr", []) == []
