@@ -44,6 +44,9 @@ ALGORITHMS: dict[str, tuple[type, Callable[[SimpleNamespace, int], MomentumLearn
 DATASETS = {"shapes": shapes, "cifar10": cifar10}
 """Name to a function that returns the :class:`Dataset`."""
 
+_KEPT = 400_000_000
+"""Bytes of views that a run keeps for the next network of the same seed, which sees the same ones."""
+
 
 def load(dataset: str) -> Dataset:
     """A data set by its name: ``"shapes"`` or ``"cifar10"``.
@@ -296,14 +299,25 @@ def train(
             progress=progress,
         ) as run,
     ):
+        seen: dict[tuple[int, bool], Views] = {}  # of networks that differ in other settings alone
+        untrained: dict[tuple[int, str], dict[str, np.ndarray]] = {}
+        keep = _KEPT // len(grid.seed_values) if len(rows) > len(grid.seed_values) else 0
         for own, values in run.groups():
             seed = int(grid.seeds[own[0]])
-            learner = make_learner(algorithm, updates=steps, seed=seed, **values).to(where)
+            learner = make_learner(algorithm, updates=steps, seed=seed, **values)
+            start = (seed, _weights(learner.online))
+            learner = learner.to(where)
             shuffle = getattr(learner.settings, "shuffle", False)
-            views = Views(data.train.images, how, batch_size=batch, seed=seed, shuffle=shuffle)
+            if (seed, shuffle) not in seen:
+                seen[seed, shuffle] = Views(
+                    data.train.images, how, batch_size=batch, seed=seed, shuffle=shuffle, keep=keep
+                )
+            views = seen[seed, shuffle]
             training = Training(learner, views, steps)
             if run.taken(own) == 0:
-                run.write(own, 0, _row(evaluate(calibrated(learner.online, data), data, how, seed)), 0)
+                if start not in untrained:
+                    untrained[start] = _row(evaluate(calibrated(learner.online, data), data, how, seed))
+                run.write(own, 0, untrained[start], 0)
             for step in run.steps(own, training):
                 if not run.owed:
                     training.step(step)
@@ -365,6 +379,11 @@ def _row(measured: dict[str, Tensor]) -> dict[str, np.ndarray]:
 def _filled(rows: Tensor, length: int) -> Tensor:
     """With NaN at the end of the last axis, where another member has more."""
     return pad(rows, (0, length - rows.shape[-1]), value=torch.nan)
+
+
+def _weights(network: torch.nn.Module) -> str:
+    """Tells a network from another that computes something else."""
+    return fingerprint(*network.state_dict().values()) + repr(network)
 
 
 def _fingerprint(data: Dataset) -> str:

@@ -26,7 +26,7 @@ class Pair:
 
 
 class Views:
-    """The batches of a run. Nothing is drawn ahead and nothing remembered: any step's can be had at any time.
+    """The batches of a run. Nothing is drawn ahead and nothing need be remembered: any step's can be had at any time.
 
     In every epoch each picture is seen once, in another order; what does not fill a batch is left out.
 
@@ -36,6 +36,7 @@ class Views:
         batch_size: pictures in a step.
         seed: decides the order of the pictures, both views of each, and the shuffle.
         shuffle: whether the second views are in another order than the first.
+        keep: bytes of batches to keep, the first ones drawn, for networks of the same seed that follow.
 
     Raises:
         ValueError: ``batch_size`` is below 1, or more than the pictures there are.
@@ -49,6 +50,7 @@ class Views:
         batch_size: int,
         seed: int,
         shuffle: bool = False,
+        keep: int = 0,
     ) -> None:
         at_least_one(batch_size=batch_size)
         if batch_size > len(images):
@@ -62,9 +64,20 @@ class Views:
         self._order, self._shuffle = (Streams([seed], purpose) for purpose in ("order", "shuffle"))
         self._views = [Streams([seed], purpose) for purpose in ("first view", "second view")]
         self._epoch, self._pictures = -1, torch.empty(0, dtype=torch.int64)
+        self._room, self._kept = keep, dict[int, Pair]()
 
     def __call__(self, step: int) -> Pair:
-        """The batch of step 1, 2, 3, …"""
+        """The batch of step 1, 2, 3, …, which nobody may change."""
+        if step in self._kept:
+            return self._kept[step]
+        pair = self._drawn(step)
+        size = sum(tensor.nbytes for tensor in (pair.first, pair.second, pair.order))
+        if size <= self._room:
+            self._room -= size
+            self._kept[step] = pair
+        return pair
+
+    def _drawn(self, step: int) -> Pair:
         pictures = self.pictures(step)
         order = torch.arange(self.batch_size, device=self.images.device)
         first = self._view(0, step, pictures, mine(order))
