@@ -75,7 +75,7 @@ class MLP(nn.Module):
 
     def _layers(self) -> tuple[Iterable[Tensor], Iterable[Tensor]]:
         """All weights, and all biases. To walk through a ParameterList takes a twentieth of one agent's step."""
-        return self.weights._parameters.values(), self.biases._parameters.values()
+        return self.weights._parameters.values(), self.biases._parameters.values()  # type: ignore[return-value]
 
     def _through(
         self, x: Float[Tensor, "network batch in"], weights: Iterable[Tensor], biases: Iterable[Tensor]
