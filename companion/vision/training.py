@@ -199,6 +199,7 @@ def train(
 
     A setting given as a list is swept and becomes a dimension of the result. The networks train in turn: on a CPU
     one program of grouped convolutions is no faster (``benchmarks/vision.py``); on a GPU that has not been measured.
+    Networks of one seed see the same views: as many as fit into 0.4 GB are kept for the next of them.
 
     Killed and called again it goes on from its ``checkpoint``; Ctrl-C returns what was measured so far; and
     ``torchrun`` splits the networks over processes: all as in :func:`companion.rl.train`. With ``data_parallel`` the
