@@ -110,8 +110,8 @@ def checked_tau(tau: object) -> float | Tensor:
         raise ValueError(f"tau has shape {tuple(tau.shape)}; pass a number or a tensor of shape () or (member,)")
     if not readable(tau):
         return tau
-    wrong = ~((tau >= 0.0) & (tau <= 1.0))
-    if wrong.any():
+    if tau.numel() and not all(0.0 <= bound.item() <= 1.0 for bound in tau.aminmax()):
+        wrong = ~((tau >= 0.0) & (tau <= 1.0))
         raise ValueError(f"tau holds {tau[wrong][0].item()!r}, which is not in [0, 1]; pass weights of the new value")
     return tau if tau.ndim else tau.item()
 

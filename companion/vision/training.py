@@ -40,6 +40,9 @@ ALGORITHMS: dict[str, tuple[type[MomentumSettings], Any]] = {
 DATASETS = {"shapes": shapes, "cifar10": cifar10}
 """Name to a function that returns the :class:`Dataset`."""
 
+KEPT = 400_000_000
+"""Bytes of views that a run keeps for the next network of the same seed, which sees the same ones."""
+
 
 def load(dataset: str) -> Dataset:
     """A data set by its name: ``"shapes"`` or ``"cifar10"``.
@@ -167,44 +170,72 @@ class Training:
         return [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
 
 
+class Course:
+    """What networks of one course see, who differ in other settings: what they share is made once.
+
+    Args:
+        data: its pictures and their classes, on their device.
+        augmentation: how far a view may be from its picture.
+        steps: of each network.
+        processes: those that share each batch.
+        keep: bytes of views of a seed that are kept for the next network.
+    """
+
+    def __init__(
+        self, data: Dataset, augmentation: Augmentation, steps: int, processes: Processes = ALONE, *, keep: int = 0
+    ) -> None:
+        self.data = data
+        self.augmentation = augmentation
+        self.steps = steps
+        self._processes = processes
+        self._keep = keep
+        self._views: dict[tuple[int, bool], Views] = {}
+        self._untrained: dict[tuple[int, str], dict[str, Tensor]] = {}
+
+    def views(self, learner: MomentumLearner, seed: int) -> Views:
+        """The batches of a seed, as a learner is to see them."""
+        key = seed, learner.shuffle
+        if key not in self._views:
+            given: dict[str, Any] = {
+                "batch_size": learner.settings.batch_size,
+                "seed": seed,
+                "shuffle": learner.shuffle,
+            }
+            images = self.data.train.images
+            self._views[key] = Views(images, self.augmentation, **given, processes=self._processes, keep=self._keep)
+        return self._views[key]
+
+    def untrained(self, online: torch.nn.Sequential, seed: int) -> dict[str, Tensor]:
+        """What is measured of a network before training."""
+        key = seed, fingerprint(*online.state_dict().values()) + repr(online)
+        if key not in self._untrained:
+            self._untrained[key] = evaluate(calibrated(online, self.data), self.data, self.augmentation, seed)
+        return self._untrained[key]
+
+
 class Measured(Training):
     """A training that is measured on the way: the program of a run.
 
     Args:
         learner: on its device.
-        data: its pictures and their classes.
-        augmentation: how far a view may be from its picture.
+        course: what it sees.
         seed: decides the batches, and the views that are judged.
-        steps: of the whole run.
-        processes: those that share each batch.
         keep_features: whether the features of the test pictures are measured at the end.
     """
 
-    def __init__(
-        self,
-        learner: MomentumLearner,
-        data: Dataset,
-        augmentation: Augmentation,
-        seed: int,
-        steps: int,
-        *,
-        processes: Processes,
-        keep_features: bool,
-    ) -> None:
-        batch, shuffle = learner.settings.batch_size, learner.shuffle
-        images = data.train.images
-        views = Views(images, augmentation, batch_size=batch, seed=seed, shuffle=shuffle, processes=processes)
-        super().__init__(learner, views, steps)
-        self.data = data
-        self.augmentation = augmentation
+    def __init__(self, learner: MomentumLearner, course: Course, seed: int, *, keep_features: bool) -> None:
+        super().__init__(learner, course.views(learner, seed), course.steps)
+        self.course = course
         self.seed = seed
         self.at_the_end = ("linear", "features") if keep_features else ("linear",)
 
     def measure(self, step: int, look: Callable[[], None]) -> dict[str, np.ndarray]:
         """What :func:`~companion.vision.evaluation.evaluate` finds, the loss, and what the learner knows of itself."""
-        network = self.learner.online if step else calibrated(self.learner.online, self.data)
-        final = step == self.steps
-        found = evaluate(network, self.data, self.augmentation, self.seed, final=final, look=look)
+        online, course, final = self.learner.online, self.course, step == self.steps
+        if step == 0:
+            found = course.untrained(online, self.seed)
+        else:
+            found = evaluate(online, course.data, course.augmentation, self.seed, final=final, look=look)
         measured = {name: found[name] for name in (*MEASURED, *(self.at_the_end if final else ()))}
         if step:
             measured["loss"] = self.read_loss()
@@ -233,6 +264,7 @@ def train(
 
     A setting given as a list is swept and becomes a dimension of the result. The networks train in turn: on a CPU
     one program of grouped convolutions is no faster (``benchmarks/vision.py``); on a GPU that has not been measured.
+    Networks of one seed see the same views: as many as fit into 0.4 GB are kept for the next of them.
 
     Killed and called again it goes on from its ``checkpoint``; Ctrl-C returns what was measured so far; and
     ``torchrun`` splits the networks over processes: all as in :func:`companion.rl.train`. With ``data_parallel`` the
@@ -282,12 +314,14 @@ def train(
     rows = [settings_type(**row) for _, row in grid.one_by_one()]
     per_epoch = _steps_of_an_epoch(rows, len(data.train), processes)
     steps = epochs * per_epoch
+    keep = KEPT // len(grid.seed_values) if grid.swept else 0
+    course = Course(data.to(options.where), how, steps, processes, keep=keep)
     variables, sizes = _measured(learner_type, rows, data, keep_features)
     kept = {"epochs": epochs, "evaluate_every": every, "keep_features": keep_features}
     return experiment(
         algorithm,
         grid,
-        partial(_program, algorithm, grid, data.to(options.where), how, steps, processes, keep_features),
+        partial(_program, algorithm, grid, course, keep_features),
         variables,
         sizes=sizes,
         steps=steps,
@@ -301,20 +335,12 @@ def train(
 
 
 def _program(
-    algorithm: str,
-    grid: Grid,
-    data: Dataset,
-    augmentation: Augmentation,
-    steps: int,
-    processes: Processes,
-    keep_features: bool,
-    own: np.ndarray,
-    settings: dict[str, Any],
+    algorithm: str, grid: Grid, course: Course, keep_features: bool, own: np.ndarray, settings: dict[str, Any]
 ) -> Measured:
     """The program of one network."""
     seed = int(grid.seeds[own[0]])
-    learner = make_learner(algorithm, updates=steps, seed=seed, **settings).to(data.train.images.device)
-    return Measured(learner, data, augmentation, seed, steps, processes=processes, keep_features=keep_features)
+    learner = make_learner(algorithm, updates=course.steps, seed=seed, **settings)
+    return Measured(learner.to(course.data.train.images.device), course, seed, keep_features=keep_features)
 
 
 def _measured(

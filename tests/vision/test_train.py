@@ -93,6 +93,30 @@ def test_a_network_is_the_same_whichever_others_train_beside_it(algorithm):
 
 
 @pytest.mark.parametrize("algorithm", ["byol", "moco"])
+def test_networks_that_start_alike_share_their_views_and_their_first_measurement(algorithm, monkeypatch):
+    drawn, judged = [], []
+    monkeypatch.setattr(training.Views, "draw", noting(training.Views.draw, drawn))
+    monkeypatch.setattr(training, "calibrated", noting(training.calibrated, judged))
+    sweep = {"tau": [0.5, 0.1], "hidden": [16, 24], "seeds": 2}
+    shared = train(algorithm, **sweep)
+    assert len(judged) == 4, "two widths, two seeds"
+    assert len(drawn) == 2 * 8, "two seeds, eight steps"
+    monkeypatch.setattr(training, "KEPT", 0)
+    assert_same_numbers(shared, train(algorithm, **sweep))
+    assert len(drawn) > 9 * 8
+
+
+def noting(function, calls):
+    """The function, which notes each of its calls."""
+
+    def noted(*given):
+        calls.append(given)
+        return function(*given)
+
+    return noted
+
+
+@pytest.mark.parametrize("algorithm", ["byol", "moco"])
 def test_training_leaves_the_callers_generator_alone(algorithm):
     torch.manual_seed(3)
     before = torch.get_rng_state()
