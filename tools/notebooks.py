@@ -115,9 +115,24 @@ def execute(notebook: Path, python: Path, package: str, threads: int) -> bool:
     with tempfile.TemporaryDirectory() as elsewhere:  # a folder of its own, far from the checkout
         copy, log = Path(elsewhere, notebook.name), Path(elsewhere, "log")
         shutil.copyfile(notebook, copy)
-        options = ["--nbmake", f"--nbmake-timeout={SECONDS_A_CELL}", "--overwrite", "-p", "no:cacheprovider", "-q"]
+        # Of pytest's plugins only nbmake: to load the others takes a second.
+        options = [
+            "-p",
+            "nbmake.pytest_plugin",
+            "--nbmake",
+            f"--nbmake-timeout={SECONDS_A_CELL}",
+            "--overwrite",
+            "-p",
+            "no:cacheprovider",
+            "-q",
+        ]
         # The kernel is this environment's, whatever kernels the user has installed elsewhere.
-        own = {"COMPANION_PROGRESS": "0", "PYDEVD_DISABLE_FILE_VALIDATION": "1", "JUPYTER_PREFER_ENV_PATH": "1"}
+        own = {
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+            "COMPANION_PROGRESS": "0",
+            "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+            "JUPYTER_PREFER_ENV_PATH": "1",
+        }
         share = os.environ.get("OMP_NUM_THREADS", str(threads))  # who asks for one thread means one of each kind
         own |= {name: os.environ.get(name, share) for name in THREADS}
         start = time.monotonic()
