@@ -1,7 +1,7 @@
 # Everything a contributor runs. `make` alone lists the targets; a line's text after ## is its help.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup book test rehearse gpu check-site format lock costs address clean
+.PHONY: help setup book test rehearse gpu check-site format lock chapters costs address clean
 
 PYTHON ?= python3
 TIMES ?= 16
@@ -46,6 +46,9 @@ format: setup  ## Format the code and sort the imports
 
 lock: setup  ## Write requirements.txt anew from pyproject.toml's floors
 	$(BIN)/python tools/lock.py
+
+chapters: setup  ## Write _toc.yml's chapters and README.md's table anew from book/chapters.toml
+	@$(BIN)/python tools/chapters.py
 
 costs: setup  ## Measure every chapter on this machine and keep the figures (leave the machine alone meanwhile)
 	@$(BIN)/python tools/notebooks.py --again

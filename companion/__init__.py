@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from companion.averaging import *  # noqa: F403
 from companion.averaging import __all__ as _averaging
+from companion.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from companion.exercises import check, progress, solution
 
-__version__ = "0.3.0"
 __all__ = [*_averaging, "check", "progress", "solution"]
 
 

@@ -9,8 +9,8 @@ import pytest
 from scipy import stats
 
 import claims
+from chapters import all_notebooks, slug
 from companion.study.rehearsals import ENOUGH, TAIL, Bound, Rehearsed, rehearsed
-from notebooks import all_notebooks, slug
 
 NOTEBOOKS = all_notebooks()
 

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 import gpu
-import gpu_parts
+import gpu_small
+from chapters import all_notebooks
 from companion import record, rl, supervised, vision
 from gpu import Part
 from tests.helpers import child_environment
@@ -364,7 +365,7 @@ def test_all_that_waits_is_there_tests_first_and_the_most_important_recordings_b
     assert "test_gpu.py" not in titles["test"]  # which only speaks of such tests
     with_section = [f.stem for f in (gpu.ROOT / "benchmarks").glob("*.py") if "def on_gpu(" in f.read_text()]
     assert set(titles["benchmark"]) == set(with_section)
-    assert titles["chapter"] == sorted(file.stem for file in (gpu.ROOT / "notebooks").glob("*.ipynb"))
+    assert titles["chapter"] == [notebook.stem for notebook in all_notebooks()]
     assert set(titles["recording"]) == set(names)
     assert titles["recording"][: len(gpu.FIRST)] == list(gpu.FIRST)
     assert {name for name in names if name.startswith("mujoco")} == set(titles["recording"][-6:])
@@ -395,19 +396,19 @@ def shape(run) -> dict[str, list]:
 
 def test_small_training_calls_return_the_shape_that_was_asked_for(monkeypatch):
     """Of which the coordinates are as many and the same as those of the whole run."""
-    small = gpu_parts.smaller(rl.train)("dqn", "CartPole-v1", tau=[1.0, 0.1], seeds=2, steps=20_000)
+    small = gpu_small.smaller(rl.train)("dqn", "CartPole-v1", tau=[1.0, 0.1], seeds=2, steps=20_000)
     assert shape(small) == {"tau": [1.0, 0.1], "seed": [0, 1], "step": list(range(1_250, 20_001, 1_250))}
     assert small.attrs["steps"] == 20_000
     assert np.isfinite(small["loss"]).all()
 
-    small = gpu_parts.smaller(supervised.train)("digits", seeds=1, steps=5_000, evaluate_every=2_000)
+    small = gpu_small.smaller(supervised.train)("digits", seeds=1, steps=5_000, evaluate_every=2_000)
     assert shape(small)["step"] == [0, 2_000, 4_000, 5_000]
 
-    monkeypatch.setitem(vision.training.DATASETS, "cifar10", gpu_parts.noise)
+    monkeypatch.setitem(vision.training.DATASETS, "cifar10", gpu_small.noise)
     queue = {"queue_size": 128, "batch_size": 64, "parts": 8, "warmup": 970}
-    small = gpu_parts.smaller(vision.train)("moco", "cifar10", seeds=1, epochs=40, evaluate_every=30, **queue)
+    small = gpu_small.smaller(vision.train)("moco", "cifar10", seeds=1, epochs=40, evaluate_every=30, **queue)
     assert shape(small) == {"seed": [0], "epoch": [0, 30, 40], "age": [1, 2]}
     assert np.isfinite(small["drift"].isel(epoch=slice(1, None))).all()
-    small = gpu_parts.smaller(vision.train)("byol", "cifar10", seeds=1, keep_features=True)
+    small = gpu_small.smaller(vision.train)("byol", "cifar10", seeds=1, keep_features=True)
     assert shape(small)["epoch"] == [0, 2, 4, 6, 8, 10]
-    assert small["features"].sizes["picture"] == len(gpu_parts.noise().test)
+    assert small["features"].sizes["picture"] == len(gpu_small.noise().test)

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 import claims
+from chapters import ROOT, slug
 from companion.study.rehearsals import rehearsed
-from notebooks import ROOT, slug
 from tests.helpers import child_environment
 
 PLANTS = {

@@ -8,6 +8,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 from packaging.requirements import Requirement
 from packaging.version import Version
@@ -16,19 +17,22 @@ import companion
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+PACKAGE = ROOT / "companion"
 ADDRESS = yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]["url"]
 
-# What each part of the package may import of the others (DESIGN: arrows point one way).
-MAY_IMPORT = {
+# What each folder of the package may import of the others (arrows point one way), beside the modules that lie there.
+MAY_IMPORT: dict[str, set[str]] = {
     "averaging": set(),
-    "members": {"files", "seeds", "averaging"},
-    "runs": {"files", "seeds", "averaging", "members"},
-    "rl": {"seeds", "averaging", "members", "runs"},
+    "members": {"averaging"},
+    "runs": {"averaging", "members"},
+    "rl": {"averaging", "members", "runs"},
     "supervised": {"averaging", "members", "runs"},
-    "vision": {"seeds", "folders", "averaging", "members", "runs"},
-    "study": {"files", "seeds"},
-    "exercises": {"files", "folders", "averaging", "members", "runs", "rl", "supervised", "vision", "study"},
+    "vision": {"averaging", "members", "runs"},
+    "study": set(),
+    "exercises": {"averaging", "members", "runs", "rl", "supervised", "vision", "study"},
+    "record": {"study"},
 }
+MODULES = {file.stem for file in PACKAGE.glob("[!_]*.py")}
 
 
 def tracked(*suffixes: str) -> list[Path]:
@@ -49,11 +53,64 @@ def imported_parts(file: Path) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("part", MAY_IMPORT)
-def test_arrows_point_one_way(part: str) -> None:
-    for file in (ROOT / "companion" / part).rglob("*.py"):
-        others = imported_parts(file) - {part}
-        assert others <= MAY_IMPORT[part], f"{file.relative_to(ROOT)} imports {others - MAY_IMPORT[part]}"
+def test_arrows_point_one_way() -> None:
+    assert set(MAY_IMPORT) == {file.parent.name for file in PACKAGE.glob("*/__init__.py")}
+    for part, others in MAY_IMPORT.items():
+        for file in (PACKAGE / part).rglob("*.py"):
+            wrong = imported_parts(file) - {part} - others - MODULES
+            assert not wrong, f"{file.relative_to(ROOT)} imports {wrong}"
+    for module in MODULES:
+        assert imported_parts(PACKAGE / f"{module}.py") <= MODULES, f"{module}.py lies beneath the folders"
+    assert imported_parts(PACKAGE / "__init__.py") == {"averaging", "exercises", "version"}, "the front door"
+
+
+def test_no_module_is_long() -> None:
+    modules = [*PACKAGE.rglob("*.py"), *(ROOT / "tools").glob("*.py")]
+    lines = {str(file.relative_to(ROOT)): len(file.read_text(encoding="utf-8").splitlines()) for file in modules}
+    assert {name: count for name, count in lines.items() if count > 400} == {}
+
+
+def private(name: str) -> bool:
+    """``_so``, and neither ``__so__`` nor ``_so_``, which Python and IPython call."""
+    return name.startswith("_") and not name.endswith("_")
+
+
+def private_names() -> set[str]:
+    """Whatever the package and the tools define for themselves."""
+    found: set[str] = set()
+    for file in (*PACKAGE.rglob("*.py"), *(ROOT / "tools").glob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            match node:
+                case (
+                    ast.FunctionDef(name=name)
+                    | ast.ClassDef(name=name)
+                    | ast.Name(id=name, ctx=ast.Store())
+                    | ast.Attribute(attr=name, ctx=ast.Store())
+                ) if private(name):
+                    found.add(name)
+    return found
+
+
+PRIVATE = private_names() - vars(torch.nn.Module()).keys()  # some are called as torch's are
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "tests").rglob("*.py")), ids=lambda file: str(file.relative_to(ROOT)))
+def test_tests_reach_into_no_private_names(file: Path) -> None:
+    reached = []
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        match node:
+            case ast.ImportFrom(names=names):
+                reached += [alias.name for alias in names if alias.name in PRIVATE]
+            case ast.Attribute(value=ast.Name(id="self" | "cls")):
+                continue  # the test's own
+            case ast.Attribute(attr=name) if name in PRIVATE:
+                reached.append(name)
+            case ast.Call(
+                func=ast.Attribute(attr="setattr" | "delattr") | ast.Name(id="getattr" | "setattr"), args=args
+            ):
+                texts = [each.value for each in args if isinstance(each, ast.Constant) and isinstance(each.value, str)]
+                reached += [text for text in texts if text.rpartition(".")[2] in PRIVATE]
+    assert reached == []
 
 
 def test_the_front_door_is_light() -> None:

@@ -19,8 +19,10 @@ from pathlib import Path
 import yaml
 
 import claims
+from chapters import ROOT, all_notebooks
+from companion.study.pages import spelt_out
 from generated import write_all
-from notebooks import EXECUTED, ROOT, all_notebooks, execute_all, is_fresh, jobs, package_key, stale_of
+from notebooks import EXECUTED, execute_all, is_fresh, jobs, package_key, stale_of
 
 SOURCE = ROOT / "_build" / "source"
 SPHINX = ROOT / "_build" / "sphinx"
@@ -89,5 +91,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a code page may lack a sign of theirs
+    spelt_out()
     sys.exit(main())

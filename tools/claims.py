@@ -24,9 +24,11 @@ from typing import Any
 
 import nbformat
 
+from chapters import all_notebooks, slug
 from companion.study.claims import HELD, KEY, Claim
+from companion.study.pages import spelt_out
 from companion.study.rehearsals import ENOUGH, FOLDER, MARGIN, Bound, Rehearsed, rehearsed, threshold
-from notebooks import EXECUTED, all_notebooks, cost_file, slug
+from notebooks import EXECUTED, cost_file
 
 SHOW_ONLY = {"study", "plt"}
 """Modules whose calls as a statement show something and change no value."""
@@ -325,5 +327,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a code page may lack a sign of theirs
+    spelt_out()
     sys.exit(main())

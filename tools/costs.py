@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 
-from notebooks import EXECUTED, ROOT, all_notebooks, slug
+from chapters import ROOT, all_notebooks, slug
+from notebooks import EXECUTED
 
 KEPT = ROOT / "companion" / "study" / "costs.json"
 

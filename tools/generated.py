@@ -1,5 +1,5 @@
-"""The pieces of the prose pages that are computed: the map on the welcome page, the decoder's tables, the costs,
-the claims.
+"""The pieces of the prose pages that are computed: the map and the chapters' cards on the welcome page, the decoder's
+tables, the costs, the claims.
 
 Each is a function that returns Markdown; ``write_all`` writes them where the pages include them
 (``book/_generated/NAME.md`` in the staged tree).
@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
-import nbformat
 
 import companion
+from chapters import CHAPTERS, cards, slug
 from claims import HELD, limit, margins, measured, runs_of
 from companion import study
 from companion.study.rehearsals import ALARMS, number, rehearsed
 from costs import kept
-from notebooks import EXECUTED, all_notebooks, slug
+from notebooks import EXECUTED
 
 matplotlib.use("Agg")
 
@@ -71,13 +71,17 @@ def decoder() -> str:
     return "\n".join(rows) + "\n"
 
 
+def chapters() -> str:
+    """A card a chapter: what it promises."""
+    return cards(CHAPTERS)
+
+
 def costs() -> str:
     """Minutes, memory and device of every chapter, as ``make costs`` measured them."""
     rows = ["| chapter | budget | time | memory at most | device | measured |", "|---|---|---|---|---|---|"]
-    for notebook in all_notebooks():
-        title = _title(notebook)
-        for budget, cost in sorted(kept().get(slug(notebook), {}).items(), reverse=True):
-            cells = [f"[{title}](../notebooks/{notebook.name})", budget, f"{float(cost['seconds']) / 60:.1f} min"]
+    for chapter in CHAPTERS:
+        for budget, cost in sorted(kept().get(slug(chapter.path), {}).items(), reverse=True):
+            cells = [chapter.link, budget, f"{float(cost['seconds']) / 60:.1f} min"]
             cells += [f"{float(cost['memory_mb']):,.0f} MB", str(cost["device"]), str(cost["date"])]
             rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(rows) + "\n"
@@ -94,14 +98,14 @@ def recordings() -> str:
 def claims() -> str:
     """Every chapter's claims, with what their rehearsals measured; those that hold most surely come first."""
     parts = []
-    for notebook in all_notebooks():
-        past = rehearsed(slug(notebook))
-        run = [c for c in measured(EXECUTED / notebook.name) if c.words in past and not c.frozen]
-        parts.append(f"### [{_title(notebook)}](../notebooks/{notebook.name})\n")
+    for chapter in CHAPTERS:
+        past = rehearsed(slug(chapter.path))
+        run = [c for c in measured(EXECUTED / chapter.path.name) if c.words in past and not c.frozen]
+        parts.append(f"### {chapter.link}\n")
         if not run:
             parts.append("Not executed, or not rehearsed, when this page was built.\n")
             continue
-        parts.append(_rehearsals(runs_of(slug(notebook))) + "\n")
+        parts.append(_rehearsals(runs_of(slug(chapter.path))) + "\n")
         rows = ["| claim | bound | rehearsals | held | margin |", "|---|---|---|---:|---:|"]
         for c in sorted(run, key=lambda c: -past[c.words].margin(c.bound)):
             kept = past[c.words]
@@ -136,13 +140,10 @@ def _rehearsals(runs: list[dict[str, Any]]) -> str:
     )
 
 
-def _title(notebook: Path) -> str:
-    return nbformat.read(notebook, as_version=4).cells[0].source.splitlines()[0].lstrip("# ")
-
-
 PIECES: dict[str, Callable[[], str]] = {
     "tau-map": tau_map,
     "convert": decoder,
+    "chapters": chapters,
     "costs": costs,
     "recordings": recordings,
     "claims": claims,

@@ -27,6 +27,7 @@ import json
 import math
 import os
 import re
+import runpy
 import shutil
 import signal
 import subprocess
@@ -38,7 +39,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from gpu_parts import BENCHMARKS, ROOT, UNAVAILABLE, UNFINISHED
+from chapters import ROOT, all_notebooks
+from gpu_parts import BENCHMARKS, UNAVAILABLE, UNFINISHED
 
 BUILD = ROOT / "_build" / "gpu"
 FIRST = ("td3-tau-map", "dqn-tau-map", "ddpg-tau-map", "sac-tau-map", "byol-tau-table", "moco-tau-table")
@@ -104,7 +106,7 @@ def parts(machine: dict[str, Any]) -> list[Part]:
     found = [
         *(Part("test", str(f.relative_to(ROOT / "tests")), str(f), digest(of_tests)) for f in tests),
         *(Part("benchmark", f.stem, str(f), digest([f])) for f in benchmarks),
-        *(Part("chapter", f.stem, str(f), digest([f])) for f in sorted((ROOT / "notebooks").glob("*.ipynb"))),
+        *(Part("chapter", f.stem, str(f), digest([f])) for f in all_notebooks()),
     ]
     if machine["recordings"] is None:  # nor can they be made, and why will be said
         return [*found, Part("recording", "all", "all")]
@@ -206,11 +208,12 @@ class Slice:
 
     def keep(self, todo: list[Part]) -> str:
         """Write how all parts stand, and the report, which is returned: a machine may be taken away at any time."""
+        # Read as a file: the package may be out of reach, and the machine be one without all that it imports.
+        replacing = runpy.run_path(str(ROOT / "companion" / "files.py"))["replacing"]
         known, report = {name: asdict(outcome) for name, outcome in self.outcomes.items()}, self.report(todo)
         for path, text in ((self.state, json.dumps(known, indent=1)), (self.build / "report.md", report)):
-            partial = path.with_name(f".{path.name}.{os.getpid()}")
-            partial.write_text(text, encoding="utf-8")
-            os.replace(partial, path)
+            with replacing(path) as partial:
+                partial.write_text(text, encoding="utf-8")
         return report
 
     def report(self, todo: list[Part]) -> str:

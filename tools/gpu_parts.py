@@ -10,14 +10,10 @@ needs to go on from is in the folder. Only what a part uses is imported, for mos
 from __future__ import annotations
 
 import argparse
-import ast
 import contextlib
-import functools
 import importlib
 import importlib.machinery
-import inspect
 import json
-import linecache
 import math
 import os
 import platform
@@ -26,25 +22,22 @@ import sys
 import time
 import traceback
 import types
-import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from chapters import ROOT
+from gpu_cells import Cells, TimeIsUp
+from gpu_small import make_small
 from kept_runs import keep_runs
 
-ROOT = Path(__file__).resolve().parent.parent
 UNFINISHED, UNAVAILABLE = 75, 69
 """Exit statuses, as sysexits has them."""
 DRAWING = ("matplotlib", "mpl_toolkits", "cycler", "PIL")
 """Without these a chapter trains, measures and claims, and shows no figure."""
 BENCHMARKS = {"averaging": ["--turns", "2"], "continuous": ["--shrink", "1000"], "vision": ["--shrink", "200"]}
 """The benchmarks with a section for a GPU, and how to make it small."""
-
-
-class TimeIsUp(BaseException):
-    """Not an `Exception`: no cell may catch it."""
 
 
 def here() -> None:
@@ -244,118 +237,6 @@ def chapter(file: Path, keep: Path, seconds: float, small: bool) -> int:
     return UNAVAILABLE if needed else 0
 
 
-class Cells:
-    """A notebook's code cells, run statement by statement in one namespace.
-
-    A statement that needs a package which is not installed is passed over, and so is what builds on it: a machine
-    without matplotlib still trains. After a statement that fails the rest of its cell is passed over, and so is what
-    builds on that; the next cell is run.
-    """
-
-    def __init__(self, file: Path) -> None:
-        notebook = json.loads(file.read_text(encoding="utf-8"))
-        cells = enumerate(notebook["cells"], 1)
-        self.sources = {n: "".join(c["source"]) for n, c in cells if c["cell_type"] == "code"}
-        self.at = 0
-        """The number of the running cell, among all of the notebook's."""
-        self.passed = 0
-        self.failed: dict[int, str] = {}
-        self.missing: dict[str, int] = {}
-        """Package to how many statements were passed over for want of it."""
-        self.followed: dict[int, int] = {}
-        """Cell that failed to how many statements were passed over since they build on it."""
-        self.warned: list[str] = []
-        self._space: dict[str, Any] = {"__name__": "__main__"}
-        self._lost: dict[str, str | int] = {}
-        """Name that was never bound to the package that was missing, or the cell that failed."""
-
-    def run(self, deadline: float) -> None:
-        """Run them all.
-
-        Raises:
-            TimeIsUp: it is.
-        """
-        with warnings.catch_warnings():
-            warnings.showwarning = self._warn
-            for number, source in self.sources.items():
-                self.at = number
-                name = f"<cell {self.at}>"
-                linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
-                print(f"[cell {self.at}]", flush=True)
-                self.passed += self._run(list(ast.parse(plain(source), name).body), name, deadline)
-
-    def _run(self, statements: list[ast.stmt], name: str, deadline: float) -> bool:
-        """Run a cell; whether it came to its end, no statement passed over."""
-        whole = True
-        for number, statement in enumerate(statements):
-            if time.monotonic() > deadline:
-                raise TimeIsUp
-            last = number == len(statements) - 1
-            try:
-                if last and isinstance(statement, ast.Expr):  # Jupyter shows its value
-                    value = eval(compile(ast.Expression(statement.value), name, "eval"), self._space)
-                    print(end="" if value is None else f"{value!r}\n")
-                else:
-                    exec(compile(ast.Module([statement], []), name, "exec"), self._space)
-            except Exception as error:
-                whole = False
-                if why := self._excuse(error):
-                    self._lost |= dict.fromkeys(_bound([statement]), why)
-                    continue
-                traceback.print_exc()
-                self.failed[self.at] = "".join(traceback.format_exception_only(error)).strip()
-                self._lost |= dict.fromkeys(_bound(statements[number:]), self.at)
-                break
-            for found in _bound([statement]):
-                self._lost.pop(found, None)
-        return whole
-
-    def _excuse(self, error: Exception) -> str | int | None:
-        """The package that was missing or the cell that failed, where that is why; it is counted."""
-        if isinstance(error, ModuleNotFoundError) and error.name:
-            package = error.name.partition(".")[0]
-            self.missing[package] = self.missing.get(package, 0) + 1
-            return package
-        why = self._lost.get(error.name) if isinstance(error, NameError) and error.name else None
-        if isinstance(why, str):
-            self.missing[why] += 1
-        elif why is not None:
-            self.followed[why] = self.followed.get(why, 0) + 1
-        return why
-
-    def _warn(self, message: Any, category: type[Warning], filename: str, lineno: int, *rest: Any) -> None:
-        self.warned.append(f"cell {self.at} warns, at {Path(filename).name}:{lineno}: {category.__name__}: {message}")
-
-    def notes(self) -> list[str]:
-        """What was passed over or failed, and why."""
-        notes = [f"{count} statements were passed over: they need {package}" for package, count in self.missing.items()]
-        for cell, error in self.failed.items():
-            also = self.followed.get(cell, 0)
-            notes.append(f"cell {cell} failed: {error}" + f" ({also} later statements build on it)" * bool(also))
-        return notes + self.warned
-
-
-def plain(source: str) -> str:
-    """A cell as Python: IPython's own lines, such as ``%pip install``, do nothing."""
-    lines = source.splitlines()
-    return "\n".join(
-        line[: -len(line.lstrip())] + "pass" if line.lstrip().startswith(("%", "!")) else line for line in lines
-    )
-
-
-def _bound(statements: list[ast.stmt]) -> set[str]:
-    """The names that statements give a meaning to, or would have."""
-    names = set()
-    for node in (node for statement in statements for node in ast.walk(statement)):
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            names.add(node.id)
-        elif isinstance(node, (ast.FunctionDef, ast.ClassDef)):
-            names.add(node.name)
-        elif isinstance(node, ast.alias):
-            names.add((node.asname or node.name).partition(".")[0])
-    return names
-
-
 def resumable(keep: Path, deadline: float) -> None:
     """Give every training run of this process a checkpoint and the time that is left; one cut short ends all."""
     from companion.runs.run import Run
@@ -404,80 +285,6 @@ def recording(name: str, keep: Path, seconds: float, small: bool) -> int:
         return 0
     limit = ["--minutes", str(seconds / 60)] if math.isfinite(seconds) else []
     return record.main([name, "--into", str(keep), *limit])
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# Small sizes, to try everything on a CPU
-
-COUNTED = {"rl": ("steps", 16, False), "supervised": ("steps", 20, True), "vision": ("epochs", 5, True)}
-"""What a training call counts, how often it measures by default, and whether also before it begins."""
-APART = 4
-"""Steps from one measurement to the next."""
-BATCH = 16
-"""Pictures in a batch."""
-
-
-def make_small() -> None:
-    """Let every training call be small, and noise stand in for CIFAR-10, whose files may not be here."""
-    from companion import rl, supervised, vision
-
-    for module in (rl, supervised, vision):
-        module.train = smaller(module.train)
-    vision.cifar10 = vision.training.DATASETS["cifar10"] = noise  # type: ignore[assignment]
-
-
-def smaller(train: Callable[..., Any]) -> Callable[..., Any]:
-    """A training call that takes few steps, on few pictures, and returns a result of the shape that was asked for."""
-    part = train.__module__.split(".")[1]
-    unit, often, before = COUNTED[part]
-    apart = APART if unit == "steps" else 1
-
-    @functools.wraps(train)
-    def small(*arguments: Any, **settings: Any) -> Any:
-        total = settings.get(unit, inspect.signature(train).parameters[unit].default)
-        every = settings.get("evaluate_every") or max(1, total // often)
-        marks = sorted({*range(0 if before else every, total, every), total})
-        few = apart * (len(marks) - before - 1) + 1
-        settings |= {unit: few, "evaluate_every": apart}
-        if part == "rl":
-            settings["learning_starts"] = 0
-        elif part == "vision":
-            arguments, settings = _few_pictures(*arguments, **settings)
-        run = train(*arguments, **settings)
-        return run.assign_coords({unit.rstrip("s"): marks}).assign_attrs({unit: total, "evaluate_every": every})
-
-    return small
-
-
-def _few_pictures(algorithm: str, dataset: Any = "shapes", **settings: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Small batches, and as many of them in the queue as it was to hold, and in an epoch."""
-    from companion import vision
-
-    data = vision.load(dataset) if isinstance(dataset, str) else dataset
-    usual = vars(vision.make_learner(algorithm).settings)
-    ratio = settings.get("batch_size", usual["batch_size"]) // BATCH
-    many = BATCH
-    if algorithm == "moco":
-        size = settings.get("queue_size", usual["queue_size"])
-        sizes = [each // ratio for each in (size if isinstance(size, list) else [size])]
-        settings["queue_size"] = sizes if isinstance(size, list) else sizes[0]
-        many = max(sizes)
-    few = vision.Pictures(data.train.images[:many], data.train.labels[:many])
-    data = vision.Dataset(data.name, few, data.test, data.classes, data.augmentation)
-    return (algorithm, data), settings | {"batch_size": BATCH, "warmup": 0}
-
-
-def noise() -> Any:
-    """A data set of noise, as many pictures to train on as CIFAR-10, since steps are counted by them."""
-    import torch
-
-    from companion import vision
-
-    def pictures(many: int) -> vision.Pictures:
-        images = torch.randint(256, (many, 3, 16, 16), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
-        return vision.Pictures(images, torch.arange(many) % 10)
-
-    return vision.Dataset("noise", pictures(50_000), pictures(10 * BATCH), tuple("0123456789"), vision.Augmentation())
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,11 @@ def keep_runs(folder: Path, options: Callable[[], dict[str, Any]]) -> None:
 
     begin = Run.__init__
 
-    def begun(self: Run, *arguments: Any, **given: Any) -> None:
-        decides = repr((arguments[:1], sorted(given["arguments"].items(), key=str)))
-        if given.get("checkpoint") is None:
-            given["checkpoint"] = folder / f"{hashlib.sha256(decides.encode()).hexdigest()[:24]}.pt"
-        begin(self, *arguments, **given | options())
+    def begun(self: Run, label: str, *given: Any, arguments: Mapping[str, Any], **named: Any) -> None:
+        *most, own = given
+        decides = repr((label, sorted(arguments.items(), key=str)))
+        path = folder / f"{hashlib.sha256(decides.encode()).hexdigest()[:24]}.pt"
+        own = replace(own, checkpoint=own.checkpoint or path, **options())
+        begin(self, label, *most, own, arguments=arguments, **named)
 
     Run.__init__ = begun  # type: ignore[method-assign]

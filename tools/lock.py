@@ -16,21 +16,22 @@ ROOT = Path(__file__).resolve().parent.parent
 CHOSEN = ["torch==2.13.0"]
 HEADER = "# The full lock of the book's environment (Python 3.11 or newer). Written by `make lock`; do not edit.\n"
 
-lock = ROOT / "requirements.txt"
-subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "pip-tools>=7.4"], check=True)
-options = ["--extra=book", "--extra=test", "--extra=mujoco", "--strip-extras", "--allow-unsafe", "--no-header"]
-options += [
-    "--quiet",
-    "--no-emit-index-url",
-    "--no-emit-find-links",
-    "--no-emit-trusted-host",
-    "--annotation-style=line",
-]
-with tempfile.NamedTemporaryFile("w", suffix=".txt") as chosen:
-    chosen.write("\n".join(CHOSEN))
-    chosen.flush()
-    command = [sys.executable, "-m", "piptools", "compile", *options, f"--constraint={chosen.name}"]
-    subprocess.run([*command, f"--output-file={lock}", *sys.argv[1:], "pyproject.toml"], cwd=ROOT, check=True)
-text = re.sub(r"(==[^\s+]+)\+\w+", r"\1", lock.read_text())
-lock.write_text(HEADER + re.sub(r", -c \S+|-c \S+, ", "", text))
-print(f"wrote {lock.relative_to(ROOT)}")
+
+def main() -> None:
+    lock = ROOT / "requirements.txt"
+    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "pip-tools>=7.4"], check=True)
+    options = ["--extra=book", "--extra=test", "--extra=mujoco", "--strip-extras", "--allow-unsafe", "--no-header"]
+    options += ["--quiet", "--no-emit-index-url", "--no-emit-find-links", "--no-emit-trusted-host"]
+    options += ["--annotation-style=line"]
+    with tempfile.NamedTemporaryFile("w", suffix=".txt") as chosen:
+        chosen.write("\n".join(CHOSEN))
+        chosen.flush()
+        command = [sys.executable, "-m", "piptools", "compile", *options, f"--constraint={chosen.name}"]
+        subprocess.run([*command, f"--output-file={lock}", *sys.argv[1:], "pyproject.toml"], cwd=ROOT, check=True)
+    text = re.sub(r"(==[^\s+]+)\+\w+", r"\1", lock.read_text())
+    lock.write_text(HEADER + re.sub(r", -c \S+|-c \S+, ", "", text))
+    print(f"wrote {lock.relative_to(ROOT)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -30,21 +30,17 @@ from pathlib import Path
 
 import nbformat
 
+from chapters import ROOT, all_notebooks, slug
 from companion.study.budgets import COSTS
+from companion.study.pages import spelt_out
 from companion.study.rehearsals import FOLDER
 
-ROOT = Path(__file__).resolve().parent.parent
 EXECUTED = ROOT / "_build" / "executed"
 READER = ROOT / "_build" / "reader"  # the environment a reader would have: the wheel, no checkout
 SECONDS_A_CELL = 1800
 MOST_AT_ONCE = 4
 """Each may need a gigabyte of memory."""
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-
-
-def slug(notebook: Path) -> str:
-    """``01_ema_in_numpy.ipynb`` → ``ema-in-numpy``: a chapter's name does not carry its number."""
-    return notebook.stem.partition("_")[2].replace("_", "-")
 
 
 def package_key() -> str:
@@ -228,10 +224,6 @@ def stale_of(chosen: list[Path], package: str, *, again: bool = False) -> list[P
     return [n for n in chosen if again or not is_fresh(n, package)]
 
 
-def all_notebooks() -> list[Path]:
-    return sorted((ROOT / "notebooks").glob("*.ipynb"))
-
-
 def jobs() -> int:
     """Notebooks at a time: one a core, or one where they share a GPU; ``JOBS`` in the environment overrides."""
     if text := os.environ.get("JOBS"):
@@ -262,5 +254,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a code page may lack a sign of theirs
+    spelt_out()
     sys.exit(main())

@@ -31,10 +31,13 @@ from typing import Any
 
 import nbformat
 
+from chapters import ROOT, all_notebooks, slug
 from claims import stated
+from companion.study.pages import spelt_out
 from companion.study.rehearsals import ENOUGH, FOLDER
+from companion.version import versions
 from kept_runs import keep_runs
-from notebooks import ROOT, all_notebooks, build_reader, package_key, slug
+from notebooks import build_reader, package_key
 
 DONE = ROOT / "_build" / "rehearsals"
 KERNELS = {
@@ -154,15 +157,11 @@ def perform(notebook: Path, *, forgiving: bool = False) -> list[dict[str, Any]]:
 
 def one(notebook: Path, runs: Path, out: Path) -> None:
     """Rehearse a chapter in this process: keep its training runs in one folder, write its claims into a file."""
-    import torch
-
-    import companion
-
     keep_runs(runs, lambda: {"checkpoint_every": 600.0})
     made = perform(notebook)
     where = {
         "processor": processor(),
-        "versions": f"companion {companion.__version__}, torch {torch.__version__}, Python {platform.python_version()}",
+        "versions": versions(),
     }
     out.write_text(json.dumps({"where": where, "claims": made}))
 
@@ -241,5 +240,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a code page may lack a sign of theirs
+    spelt_out()
     sys.exit(main())

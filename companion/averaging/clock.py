@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numbers
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.compiler import is_dynamo_compiling
 
 from companion.averaging.conventions import Number
 from companion.averaging.schedules import Schedule
@@ -55,8 +57,9 @@ class Clock:
         if len({each.device for each in tensors}) > 1 or len({each.shape for each in tensors if each.ndim}) > 1:
             first, second = (f"{tuple(each.shape)} on {each.device}" for each in tensors)
             raise ValueError(f"tau is {first} and every {second}; pass a value a member for both, on one device")
-        self._count: int | Tensor = 0
-        if isinstance(self.every, Tensor) or (self.every == 1 and not callable(tau)):
+        self._by_python = isinstance(self.every, int) and (self.every > 1 or callable(tau))
+        self._count: Any = 0
+        if not self._by_python:
             self._count = torch.zeros((), dtype=torch.int64, device=tensors[0].device if tensors else "cpu")
 
     @property
@@ -66,10 +69,10 @@ class Clock:
 
     @count.setter
     def count(self, count: int) -> None:
-        if isinstance(self._count, Tensor):
-            self._count.fill_(count)
-        else:
+        if self._by_python:
             self._count = count
+        else:
+            self._count.fill_(count)
 
     def tick(self) -> float | Float[Tensor, ""] | Float[Tensor, " member"]:
         """Count one update, and return the weight with which the slow copy moves at it, 0 where it stays.
@@ -78,17 +81,24 @@ class Clock:
             TypeError: A schedule returned something else than a weight, at an update that is not counted then.
             ValueError: A schedule returned a weight outside of [0, 1], at an update that is not counted then.
         """
-        if isinstance(self._count, Tensor):
-            self._count.add_(1)
-            weight = self._weight(self._count)
-            return torch.where(self._count % self.every == 0, weight, 0.0) if isinstance(self.every, Tensor) else weight
-        count = self._count + 1
-        weight = self._weight(count) if count % self.every == 0 else 0.0
-        self._count = count
-        return weight
+        if self._by_python:
+            count = self._next()
+            weight = self._weight(count) if count % self.every == 0 else 0.0
+            self._count = count
+            return weight
+        self._count.add_(1)
+        weight = self._weight(self._count)
+        return torch.where(self._count % self.every == 0, weight, 0.0) if isinstance(self.every, Tensor) else weight
 
     def _weight(self, count: int | Tensor) -> float | Tensor:
         return checked_tau(self.tau(count)) if callable(self.tau) else self.tau
+
+    def _next(self) -> int:
+        if not is_dynamo_compiling():
+            return self._count + 1
+        # Numbers in a module are constants to a compiler, which would begin anew with each count, and give up at 8.
+        with torch._dynamo.patch_dynamo_config(allow_unspec_int_on_nn_module=True):
+            return self._count + 1
 
     def to(self, device: torch.device | str) -> Clock:
         """Move what of it is a tensor, in a new memory; returns the clock."""
@@ -99,7 +109,7 @@ class Clock:
 
     def state_dict(self) -> dict[str, Int[Tensor, ""]]:
         """The count, in a tensor; one that the clock counts in shares its memory."""
-        return {"count": torch.as_tensor(self._count, device="cpu") if isinstance(self._count, int) else self._count}
+        return {"count": torch.tensor(self._count, device="cpu") if self._by_python else self._count}
 
     def load_state_dict(self, state: Mapping[str, Int[Tensor, ""]]) -> None:
         """Go on from the count that `state_dict` gave, in place.
@@ -110,17 +120,15 @@ class Clock:
         self.count = counted(state.get("count"))
 
 
-def counted(count: object) -> int:
+def counted(count: object, name: str = 'state["count"]') -> int:
     """The number of updates that a saved count stands for.
 
     Raises:
         ValueError: It is none.
     """
-    if isinstance(count, Tensor) and count.dtype == torch.int64 and count.numel() == 1:
-        count = count.item()
-    if isinstance(count, bool) or not isinstance(count, int) or count < 0:
-        raise ValueError(f"count = {count!r}; expected a tensor, the number of updates so far")
-    return count
+    if not isinstance(count, Tensor) or count.dtype != torch.int64 or count.numel() != 1 or count.item() < 0:
+        raise ValueError(f"{name} is {count!r}; expected a tensor, the number of updates so far")
+    return int(count.item())
 
 
 def _checked_period(every: object) -> int | Tensor:

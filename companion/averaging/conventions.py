@@ -227,18 +227,19 @@ def convert(
         weight = ema_decay_to_tau(decay)
     else:
         weight = unit_interval(tau)
+    return _convention(weight, tau_to_ema_decay(weight) if decay is None else float(decay))
+
+
+def _convention(tau: float, decay: float) -> Convention:
     return Convention(
-        tau=weight,
-        decay=tau_to_ema_decay(weight) if decay is None else float(decay),
-        window=effective_window(weight),
-        half_life=_half_life(weight),
-        mean_lag=mean_lag(weight),
-        variance_ratio=variance_ratio(weight),
-        period=equivalent_period(weight),
+        tau=tau,
+        decay=decay,
+        window=effective_window(tau),
+        half_life=half_life(tau),
+        mean_lag=mean_lag(tau),
+        variance_ratio=variance_ratio(tau),
+        period=equivalent_period(tau),
     )
-
-
-_half_life = half_life  # convert has an argument of that name
 
 
 def _at_least(least: float, value: object, name: str) -> float:

@@ -1,15 +1,12 @@
-"""Which tensor of the target belongs to which of the online network, and whether that can be updated at all.
-
-Pairing and checking two networks costs more than updating small ones, so a `Pairing` is kept for networks that come
-again. It is used only while every tensor is still the one that was checked, in the same place.
-"""
+"""Which tensor of the target belongs to which of the online network, and whether that can be updated at all."""
 
 from __future__ import annotations
 
 import sys
-import weakref
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Literal, NamedTuple, get_args
+from itertools import chain, pairwise
+from operator import is_
+from typing import Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor, nn
@@ -23,8 +20,13 @@ Rule = Buffers | Literal["fit"]  # the last: copy what both networks have in the
 Network = nn.Module | Iterable[Tensor]
 
 # Other subclasses of Tensor (a fake tensor, a distributed one) may have no values and no address.
-PLAIN = (Tensor, nn.Parameter, Frozen)
+PLAIN = frozenset((Tensor, nn.Parameter, Frozen))
 _WRAPPED = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")  # torch.compile, FSDP, checkpointing
+_PARALLEL = (DataParallel, DistributedDataParallel)
+
+
+class CountsItsUpdates(nn.Module):
+    """A target that is moved by a call of its own, and by no other."""
 
 
 class Pair(NamedTuple):
@@ -40,20 +42,55 @@ class Pair(NamedTuple):
 class Group:
     """Pairs of one device, one target dtype and one online dtype: what one fused call can take."""
 
-    def __init__(self, pairs: Sequence[Pair], indices: Sequence[int]) -> None:
-        chosen = [pairs[index] for index in indices]
-        self.names = [pair.name for pair in chosen]
-        self.shapes = [pair.target.shape for pair in chosen]
-        self.device, self.dtype, self.source = chosen[0].target.device, chosen[0].target.dtype, chosen[0].online.dtype
-        self.low_precision = low_precision(self.dtype)
+    def __init__(self, pair: Pair) -> None:
+        self.names: list[str] = []
+        self.online: list[Tensor] = []
+        self.target: list[Tensor] = []
+        self.device, self.dtype, self.source = pair.target.device, pair.target.dtype, pair.online.dtype
         self.one_dtype = self.dtype == self.source
-        self.plain = self.one_dtype and not self.low_precision and len(indices) == len(pairs)
-        self._indices = indices
-        self._all = len(indices) == len(pairs)
+        self.low_precision = low_precision(self.dtype)
 
-    def of(self, tensors: list[Tensor]) -> list[Tensor]:
-        """This group's share of the tensors of a network."""
-        return tensors if self._all else [tensors[index] for index in self._indices]
+
+class Pairing:
+    """The tensors of two networks, matched, checked, and grouped by what becomes of them.
+
+    Args:
+        online: The network that learns: a module, or the tensors of one.
+        target: The slow copy of it.
+        buffers: What becomes of buffers.
+
+    Attributes:
+        averaged: What moves by a share of the way.
+        copied: What is overwritten.
+
+    Raises:
+        TypeError: The networks are of the wrong kind, or of two kinds.
+        ValueError: The networks do not match, or share storage.
+    """
+
+    def __init__(self, online: Network, target: Network, buffers: Rule) -> None:
+        if isinstance(online, nn.Module) and isinstance(target, nn.Module):
+            pairs = _module_pairs(online, target, buffers)
+        elif isinstance(online, nn.Module) or isinstance(target, nn.Module):
+            raise TypeError(
+                f"online is a {type(online).__name__} and target a {type(target).__name__}; pass two modules, or two "
+                f"sequences of tensors"
+            )
+        else:
+            pairs = _sequence_pairs(_tensors(online, "online"), _tensors(target, "target"))
+        for pair in pairs:
+            _check(pair)
+        groups: dict[tuple[bool, torch.device, torch.dtype, torch.dtype], Group] = {}
+        for pair in _written_once(pairs):
+            key = (pair.average, pair.target.device, pair.target.dtype, pair.online.dtype)
+            group = groups.get(key)
+            if group is None:
+                group = groups[key] = Group(pair)
+            group.names.append(pair.name)
+            group.online.append(pair.online)
+            group.target.append(pair.target)
+        self.averaged = [group for key, group in groups.items() if key[0]]
+        self.copied = [group for key, group in groups.items() if not key[0]]
 
 
 def low_precision(dtype: torch.dtype) -> bool:
@@ -61,69 +98,34 @@ def low_precision(dtype: torch.dtype) -> bool:
     return dtype.is_floating_point and torch.finfo(dtype).bits < 32
 
 
-class Pairing:
-    """The groups of two networks whose tensors were matched and checked. It holds positions, no tensors."""
+class Kept:
+    """Pairings of two networks, good for as long as both are made of what they were.
 
-    def __init__(self, pairs: Sequence[Pair]) -> None:
-        for pair in pairs:
-            _check(pair)
-        keys: dict[tuple[bool, torch.device, torch.dtype, torch.dtype], list[int]] = {}
-        for index in _written_once(pairs):
-            pair = pairs[index]
-            key = (pair.average, pair.target.device, pair.target.dtype, pair.online.dtype)
-            keys.setdefault(key, []).append(index)
-        self.averaged = [Group(pairs, indices) for key, indices in keys.items() if key[0]]
-        self.copied = [Group(pairs, indices) for key, indices in keys.items() if not key[0]]
-        self.plain = not self.copied and [group.plain for group in self.averaged] == [True]
-
-
-Matched = tuple[Pairing, list[Tensor], list[Tensor]]
-
-
-def paired(online: Network, target: Network, buffers: Rule, *, keep: bool) -> Matched:
-    """The pairing of two networks, and the tensors it speaks of: (pairing, online's tensors, target's tensors).
-
-    With ``keep``, one that was kept is used where it still holds, and a new one is kept.
-
-    Raises:
-        TypeError: The networks are of the wrong kind, or of two kinds.
-        ValueError: The networks do not match, or share storage.
+    That is asked at every update, so it costs a few microseconds: a tensor that was replaced is another object, one
+    that was moved or cast has another address.
     """
-    if isinstance(online, nn.Module) and isinstance(target, nn.Module):
-        return _paired_modules(online, target, buffers, keep)
-    if isinstance(online, nn.Module) or isinstance(target, nn.Module):
-        raise TypeError(
-            f"online is a {type(online).__name__} and target a {type(target).__name__}; pass two modules, or two "
-            f"sequences of tensors"
+
+    def __init__(self, online: nn.Module, target: nn.Module, pairings: list[Pairing]) -> None:
+        self.pairings = pairings
+        self._online = online
+        parts = [*online.modules(), *target.modules()]
+        made_of = list(chain.from_iterable((part._parameters, part._buffers, part._modules) for part in parts))
+        self._empty = [each for each in made_of if not each]
+        self._filled = [each.values() for each in made_of if each]
+        self._seen = list(chain.from_iterable(self._filled))  # kept alive: nothing new can take their addresses
+        self._tensors = [each for each in self._seen if isinstance(each, Tensor)]
+        self._places = list(map(Tensor.data_ptr, self._tensors)) if all(map(_has_address, self._tensors)) else None
+
+    def unchanged(self, online: nn.Module) -> bool:
+        """Whether this is the online network, and all is as it was; never where tensors have no address."""
+        return (
+            online is self._online
+            and self._places is not None
+            and not any(self._empty)
+            and len(now := list(chain.from_iterable(self._filled))) == len(self._seen)
+            and all(map(is_, now, self._seen))
+            and list(map(Tensor.data_ptr, self._tensors)) == self._places
         )
-    return _paired_sequences(_tensors(online, "online"), _tensors(target, "target"), buffers, keep)
-
-
-def _paired_modules(online: nn.Module, target: nn.Module, buffers: Rule, keep: bool) -> Matched:
-    key = (id(online), id(target), buffers)
-    kept = kept_modules.get(key) if keep else None
-    if kept is not None and kept.holds():
-        return kept.matched
-    matched = _match(_module_pairs(online, target, buffers))
-    if keep and _have_addresses(matched):
-        made_of = [*_made_of(online), *_made_of(target)]
-        _keep(kept_modules, key, KeptModules(matched, made_of), (online, target))
-    return matched
-
-
-def _paired_sequences(online: list[Tensor], target: list[Tensor], buffers: Rule, keep: bool) -> Matched:
-    key = (*map(id, online), buffers, *map(id, target))
-    kept = kept_sequences.get(key) if keep else None
-    if kept is not None and kept.unmoved(online + target):
-        return kept.pairing, online, target
-    matched = _match(_sequence_pairs(online, target))
-    if keep and _have_addresses(matched):
-        _keep(kept_sequences, key, _Kept(matched), {*online, *target})
-    return matched
-
-
-def _match(pairs: list[Pair]) -> Matched:
-    return Pairing(pairs), [pair.online for pair in pairs], [pair.target for pair in pairs]
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -131,15 +133,15 @@ def _match(pairs: list[Pair]) -> Matched:
 
 
 def _module_pairs(online: nn.Module, target: nn.Module, buffers: Rule) -> list[Pair]:
-    from companion.averaging.target import TargetNetwork
-
-    if isinstance(target, TargetNetwork):
+    if isinstance(target, CountsItsUpdates):
         raise TypeError("target is a TargetNetwork, which counts its updates: call target.update(online)")
     _refuse_sharded(online, "online")
     _refuse_sharded(target, "target")
+    named: tuple[dict[str, Tensor], ...] = ({}, {}, {}, {})
+    _named(online, "", *named[:2])
+    _named(target, "", *named[2:])
     pairs = []
-    for kind in ("parameters", "buffers"):
-        ours, theirs = _named(online, kind), _named(target, kind)
+    for kind, ours, theirs in (("parameters", named[0], named[2]), ("buffers", named[1], named[3])):
         if ours.keys() != theirs.keys():
             ours, theirs = _unprefixed(ours), _unprefixed(theirs)
         if kind == "buffers" and buffers in ("keep", "fit"):
@@ -206,31 +208,25 @@ def _averageable(tensor: Tensor) -> bool:
 
 def unwrapped(module: nn.Module) -> nn.Module:
     """The module inside the wrappers of torch.compile, DataParallel, DistributedDataParallel and their like."""
-    return _layers(module)[-1]
+    while children := module._modules:
+        names = ("module",) if isinstance(module, _PARALLEL) else _WRAPPED
+        inside = [children[name] for name in names if name in children]
+        if not inside:
+            break
+        module = inside[0]
+    return module
 
 
-def _layers(module: nn.Module) -> list[nn.Module]:
-    layers = [module]
-    while True:
-        children = layers[-1]._modules
-        if isinstance(layers[-1], DataParallel | DistributedDataParallel):
-            inner = children["module"]
-        else:
-            inner = next((children[name] for name in _WRAPPED if name in children), None)
-        if inner is None:
-            return layers
-        layers.append(inner)
-
-
-def _named(module: nn.Module, kind: str, prefix: str = "") -> dict[str, Tensor]:
-    """The parameters or the buffers of a module, wrappers seen through, tied tensors under each of their names."""
+def _named(module: nn.Module, prefix: str, parameters: dict[str, Tensor], buffers: dict[str, Tensor]) -> None:
+    """Enter the tensors of a module by name, wrappers seen through, tied ones under each of their names."""
     inner = unwrapped(module)
-    own = getattr(inner, f"_{kind}")
-    named = {prefix + key: tensor for key, tensor in own.items() if tensor is not None}
+    for own, named in ((inner._parameters, parameters), (inner._buffers, buffers)):
+        for name, tensor in own.items():
+            if tensor is not None:
+                named[prefix + name] = tensor
     for name, child in inner._modules.items():
         if child is not None:
-            named |= _named(child, kind, f"{prefix}{name}.")
-    return named
+            _named(child, f"{prefix}{name}.", parameters, buffers)
 
 
 def _unprefixed(named: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -265,9 +261,9 @@ _MADE_IN_FORWARD = (
 def _check(pair: Pair) -> None:
     name, online, target, _, kind = pair
     for role, tensor in (("online", online), ("target", target)):
-        if _is_lazy(tensor):
+        if type(tensor) not in PLAIN and _is_lazy(tensor):
             raise ValueError(f"{role} {name!r} has no shape yet; run a batch through the lazy module first")
-        if hasattr(tensor, "to_local"):
+        if type(tensor) not in PLAIN and hasattr(tensor, "to_local"):
             raise TypeError(_distributed(role, f"{role} {name!r} is a {type(tensor).__name__}"))
         if tensor.layout != torch.strided:
             raise TypeError(f"{role} {name!r} is {tensor.layout}; only dense tensors can be averaged")
@@ -282,7 +278,9 @@ def _check(pair: Pair) -> None:
         )
     if online.dtype != target.dtype and not (online.is_floating_point() and target.is_floating_point()):
         raise ValueError(f"{name!r} is {online.dtype} in online and {target.dtype} in target; use one dtype for both")
-    if any(size > 1 and stride == 0 for size, stride in zip(target.shape, target.stride(), strict=True)):
+    if not target.is_contiguous() and any(
+        size > 1 and stride == 0 for size, stride in zip(target.shape, target.stride(), strict=True)
+    ):
         raise ValueError(
             f"target {name!r} is an expanded view, which cannot be written to; give target a copy of it: .contiguous()"
         )
@@ -291,8 +289,9 @@ def _check(pair: Pair) -> None:
 def sharded(network: nn.Module) -> Iterator[nn.Module]:
     """The parts of a network that FSDP splits over processes, in either of its versions."""
     fsdp = sys.modules.get("torch.distributed.fsdp")  # not imported for the sake of a question
-    kinds = (fsdp.FullyShardedDataParallel, fsdp.FSDPModule) if fsdp is not None else ()
-    return (part for part in network.modules() if isinstance(part, kinds))
+    if fsdp is not None:
+        kinds = (fsdp.FullyShardedDataParallel, fsdp.FSDPModule)
+        yield from (part for part in network.modules() if isinstance(part, kinds))
 
 
 def _refuse_sharded(network: nn.Module, role: str) -> None:
@@ -323,8 +322,18 @@ class _Span(NamedTuple):
     name: str
 
 
-def _have_addresses(matched: Matched) -> bool:
-    return all(map(_has_address, matched[1])) and all(map(_has_address, matched[2]))
+def _spans(pairs: Sequence[Pair]) -> Iterator[list[_Span]]:
+    """Where the tensors are, of each device in the order of addresses."""
+    spans: dict[torch.device, list[_Span]] = {}
+    for name, online, target, *_ in pairs:
+        for role, tensor in (("target", target), ("online", online)):
+            if _has_address(tensor) and (length := tensor.nbytes):
+                if not tensor.is_contiguous():
+                    reach = sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True))
+                    length = (reach + 1) * tensor.element_size()
+                start = tensor.data_ptr()
+                spans.setdefault(tensor.device, []).append(_Span(start, start + length, role, name))
+    return map(sorted, spans.values())
 
 
 def _has_address(tensor: Tensor) -> bool:
@@ -338,29 +347,32 @@ def _place(tensor: Tensor) -> object:
     return tensor.device, tensor.data_ptr(), tensor.dtype, tensor.shape, tensor.stride()
 
 
-def _written_once(pairs: Sequence[Pair]) -> list[int]:
+def _written_once(pairs: list[Pair]) -> list[Pair]:
     """The pairs to update, a tied target once, after making sure that no write lands on another tensor."""
-    first: dict[object, int] = {}
-    spans: dict[torch.device, list[_Span]] = {}
-    for index, (name, online, target, *_) in enumerate(pairs):
-        if target is online:
-            raise ValueError(_shared(name, name))
-        earlier = first.setdefault(_place(target), index)
-        if earlier != index:
-            if _place(pairs[earlier].online) != _place(online):
-                raise ValueError(
-                    f"target ties {pairs[earlier].name!r} and {name!r} into one tensor, online does not; tie both alike"
-                )
-            continue
-        for role, tensor in (("target", target), ("online", online)):
-            if _has_address(tensor) and tensor.numel():
-                reach = sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True))
-                start = tensor.data_ptr()
-                span = _Span(start, start + (reach + 1) * tensor.element_size(), role, name)
-                spans.setdefault(tensor.device, []).append(span)
-    for on_device in spans.values():
-        _refuse_overlap(sorted(on_device))
-    return list(first.values())
+    if _apart([pair.online for pair in pairs] + [pair.target for pair in pairs]):
+        return pairs
+    first: dict[object, Pair] = {}
+    for pair in pairs:
+        if pair.target is pair.online:
+            raise ValueError(_shared(pair.name, pair.name))
+        earlier = first.setdefault(_place(pair.target), pair)
+        if earlier is not pair and _place(earlier.online) != _place(pair.online):
+            raise ValueError(
+                f"target ties {earlier.name!r} and {pair.name!r} into one tensor, online does not; tie both alike"
+            )
+    once = list(first.values())
+    for spans in _spans(once):
+        _refuse_overlap(spans)
+    return once
+
+
+def _apart(tensors: list[Tensor]) -> bool:
+    """Whether no two share memory, as far as that is seen at a glance: the usual case."""
+    if torch.compiler.is_compiling() or not PLAIN.issuperset(map(type, tensors)):
+        return False
+    places = sorted([(tensor.data_ptr(), tensor.nbytes) for tensor in tensors])
+    contiguous = all(map(Tensor.is_contiguous, tensors))
+    return contiguous and all(start + size <= after for (start, size), (after, _) in pairwise(places))
 
 
 def _refuse_overlap(spans: list[_Span]) -> None:
@@ -383,88 +395,3 @@ def _shared(target: str, online: str) -> str:
         f"target {target!r} shares storage with online {online!r} and would move with it; make target a copy of its "
         f"own: copy.deepcopy(online)"
     )
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# Keeping
-
-
-class _Kept:
-    """A pairing, and the places its tensors had when they were checked."""
-
-    def __init__(self, matched: Matched) -> None:
-        self.pairing, online, target = matched
-        self.owners: list[weakref.ref] = []  # when one of them goes, so does this
-        self._places = list(map(_place_of, online + target))
-
-    def unmoved(self, tensors: list[Tensor]) -> bool:
-        """Whether online's and target's tensors are where they were: ``module.to`` and ``x.data = …`` move them."""
-        return list(map(_place_of, tensors)) == self._places
-
-
-_place_of = Tensor.data_ptr
-
-
-class KeptModules(_Kept):
-    """A pairing of two modules, their tensors, and what the modules were made of when they were checked.
-
-    Attributes:
-        matched: The pairing with the tensors that it speaks of, which are also in ``online`` and ``target``.
-        plain: For a float tau, whether one fused call over all tensors is all there is to do.
-    """
-
-    def __init__(self, matched: Matched, made_of: list[dict[str, Any]]) -> None:
-        super().__init__(matched)
-        self.matched = matched
-        pairing, self.online, self.target = matched
-        self.plain = pairing.plain
-        self._tensors = self.online + self.target
-        self._empty = [each for each in made_of if not each]
-        self._filled = [each for each in made_of if each]
-        self._was_filled = [dict(each) for each in self._filled]
-        self._singles = [
-            (holder, key, tensor)
-            for holder in self._filled
-            for key, tensor in holder.items()
-            if isinstance(tensor, Tensor) and tensor.numel() == 1
-        ]
-
-    def holds(self) -> bool:
-        """Whether the modules are still made of what they were, and all of it is where it was."""
-        # Dicts compare their values by identity first, which takes a microsecond for two whole networks. Where a tensor
-        # was replaced, its == is asked next: that raises, except for single numbers, hence the loop.
-        for holder, key, tensor in self._singles:
-            if holder.get(key) is not tensor:
-                return False
-        try:
-            return (
-                not any(self._empty)
-                and self._filled == self._was_filled
-                and list(map(_place_of, self._tensors)) == self._places
-            )
-        except RuntimeError:
-            return False
-
-
-def _made_of(module: nn.Module) -> Iterator[dict[str, Any]]:
-    """The dicts in which a module and all modules below hold what they are made of, wrappers included."""
-    for layer in _layers(module):
-        yield from (layer._parameters, layer._buffers, layer._modules)
-    for child in layer._modules.values():
-        if child is not None:
-            yield from _made_of(child)
-
-
-_MOST = 64  # pairings kept at a time; the oldest makes room
-kept_modules: dict[tuple[int, int, str], KeptModules] = {}
-kept_sequences: dict[tuple[int | str, ...], _Kept] = {}
-
-
-def _keep(table: dict[Any, Any], key: object, kept: _Kept, owners: Iterable[object]) -> None:
-    def drop(_: object) -> None:
-        table.pop(key, None)
-
-    kept.owners = [weakref.ref(owner, drop) for owner in owners]
-    if len(table) >= _MOST:
-        table.pop(next(iter(table)))
-    table[key] = kept

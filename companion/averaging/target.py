@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import numbers
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, get_args
 
@@ -12,16 +11,27 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.compiler import is_dynamo_compiling
 
+from companion.averaging.clock import Clock, counted
 from companion.averaging.conventions import Number
 from companion.averaging.copies import deep_copy, freeze
-from companion.averaging.pairing import Buffers, check_rule, is_statistic, low_precision, sharded, unwrapped
+from companion.averaging.pairing import (
+    Buffers,
+    CountsItsUpdates,
+    Kept,
+    Pairing,
+    check_rule,
+    is_statistic,
+    low_precision,
+    sharded,
+    unwrapped,
+)
 from companion.averaging.schedules import Schedule
-from companion.averaging.updates import checked_tau, fit_update, hard_update, soft_update
+from companion.averaging.updates import fit_update, hard_update, move
 
 Mode = Literal["eval", "train"]
 
 
-class TargetNetwork(nn.Module):
+class TargetNetwork(CountsItsUpdates):
     """A frozen copy of a network that follows it slowly: call `update` after each step of the optimizer.
 
     The copy starts out equal to the online network, takes no gradients and runs in eval mode (or the ``mode`` asked
@@ -37,9 +47,15 @@ class TargetNetwork(nn.Module):
     saving, loading and m updates give bit for bit what k + m updates give. ``tau``, ``every``, ``buffers`` and ``mode``
     are settings, not state: build the target network with them again before loading.
 
-    The clock is a Python number. Inside a captured CUDA graph it would not tick: capture `soft_update` there. A
-    compiler traces `update` whole; one with a period or a schedule depends on the count and should reach the compiled
-    function as an argument or in an object, since a compiler takes the numbers in a global variable for constants.
+    The tensors of the two networks are matched and checked once. At each update it is seen whether one of them was
+    moved, cast or replaced since, and only then are they matched and checked again. For that it holds on to the tensors
+    of the online network it followed last.
+
+    In a recorded CUDA graph it moves as it should with ``every=1`` and a tau that is no schedule; where tau is a tensor
+    on the networks' device, `count` goes on there too. A longer period or a schedule is Python's, and a recording would
+    repeat one update: use `soft_update` there, with a `Clock` whose period is a tensor. A compiler traces `update`
+    whole; one with a period or a schedule depends on the count and should reach the compiled function as an argument
+    or in an object, since a compiler takes the numbers in a global variable for constants.
 
     Args:
         online: The network to follow.
@@ -57,6 +73,7 @@ class TargetNetwork(nn.Module):
     Attributes:
         module: The copy.
         average: The fp32 average behind a low-precision copy, or None.
+        clock: What counts the updates, a `Clock`.
         count: How many times `update` was called.
 
     Raises:
@@ -70,12 +87,10 @@ class TargetNetwork(nn.Module):
 
     module: nn.Module
     average: nn.Module | None
-    tau: float | Tensor | Schedule
-    every: int
+    clock: Clock
     buffer_rule: Buffers
     mode: Mode
-    _counted: int
-    _traced: Tensor | None
+    _kept: Kept | None
 
     def __init__(
         self,
@@ -89,19 +104,14 @@ class TargetNetwork(nn.Module):
     ) -> None:
         super().__init__()
         _check_module(online)
-        if isinstance(every, bool) or not isinstance(every, numbers.Integral):
-            raise TypeError(f"every = {every!r} is a {type(every).__name__}; pass a whole number of updates")
-        if every < 1:
-            raise ValueError(f"every = {every} is not a period; pass 1 update or more")
+        if isinstance(every, Tensor):
+            raise TypeError("every is a tensor; pass one period for the whole network, or use a Clock and soft_update")
+        self.clock = Clock(tau, every)
         check_rule(buffers)
         if mode not in get_args(Mode):
             raise ValueError(f'mode = {mode!r} is not known; use "eval" or "train"')
-        self.every, self.buffer_rule, self.mode, self.count = int(every), buffers, mode, 0
-        weight = tau if callable(tau) else checked_tau(tau)
-        if isinstance(weight, Tensor):
-            self.register_buffer("tau", weight.detach().clone(), persistent=False)
-        else:
-            self.tau = weight
+        self.buffer_rule, self.mode = buffers, mode
+        self._kept = None
         if factory is None and next(sharded(online), None) is not None:
             raise TypeError("online is sharded by FSDP; pass factory=, a function that builds the network unsharded")
         self.module = _built_by(factory) if factory is not None else deep_copy(unwrapped(online))
@@ -118,13 +128,23 @@ class TargetNetwork(nn.Module):
         self.register_load_state_dict_post_hook(_refreeze)  # loading with assign=True puts other parameters in
 
     @property
+    def tau(self) -> float | Tensor | Schedule:
+        """The weight of the online network, as it was given."""
+        return self.clock.tau
+
+    @property
+    def every(self) -> int:
+        """The period."""
+        return self.clock.every  # type: ignore[return-value]
+
+    @property
     def count(self) -> int:
         """How many times `update` was called."""
-        return self._counted if self._traced is None else self._counted + int(self._traced)
+        return self.clock.count
 
     @count.setter
     def count(self, count: int) -> None:
-        self._counted, self._traced = count, None
+        self.clock.count = count
 
     def update(self, online: nn.Module) -> None:
         """Count one update, and at every ``every``-th move the copy towards ``online`` by ``tau``.
@@ -133,31 +153,30 @@ class TargetNetwork(nn.Module):
 
         Raises:
             TypeError: ``online`` is not a module.
-            ValueError: ``online`` does not match the copy, or a schedule returned a weight that `soft_update` refuses.
+            ValueError: ``online`` does not match the copy, or a schedule returned a weight that is none; this update is
+                not counted then.
         """
         _check_module(online)
-        count = self._next()
-        if count is None or count % self.every == 0:
-            tau = self.tau(count) if callable(self.tau) else self.tau
-            if self.average is None:
-                soft_update(online, self.module, tau, buffers=self.buffer_rule)
-            else:
-                soft_update(online, self.average, tau, buffers=self.buffer_rule)
-                soft_update(self.average, self.module, 1.0, buffers=self.buffer_rule)
-        if count is None:
-            self._traced = torch.tensor(1, device="cpu") if self._traced is None else self._traced + 1
-        else:
-            self.count = count
+        towards, *rounding = self._paired(online)
+        weight = self.clock.tick()
+        if isinstance(weight, Tensor) or weight > 0.0:
+            move(towards, weight)
+            for pairing in rounding:
+                move(pairing, 1.0)
 
-    def _next(self) -> Any:
-        """The number of the next update, or None where a compiler traces one that does not depend on it."""
-        if not is_dynamo_compiling():
-            return self.count + 1
-        # To a compiler a module's numbers are constants: it would compile a program for each count, and give up at 8.
-        if self.every == 1 and not callable(self.tau):
-            return None
-        with torch._dynamo.patch_dynamo_config(allow_unspec_int_on_nn_module=True):
-            return self.count + 1
+    def _paired(self, online: nn.Module) -> list[Pairing]:
+        """Online with what is averaged, and that with its rounded copy; matched and checked where something changed."""
+        tracing = is_dynamo_compiling()
+        if not tracing and self._kept is not None and self._kept.unchanged(online):
+            return self._kept.pairings
+        if self.average is None:
+            pairings = [Pairing(online, self.module, self.buffer_rule)]
+        else:
+            pairings = [Pairing(online, self.average, self.buffer_rule)]
+            pairings += [Pairing(self.average, self.module, self.buffer_rule)]
+        if not tracing:
+            self._kept = Kept(online, self, pairings)
+        return pairings
 
     def reset(self, online: nn.Module) -> None:
         """Copy the online network, parameters and buffers, and leave the clock as it is (a periodic EMA reset).
@@ -190,6 +209,9 @@ class TargetNetwork(nn.Module):
         """Stay frozen."""
         freeze(self)
         return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        return vars(self) | {"_kept": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
@@ -259,7 +281,7 @@ class TargetNetwork(nn.Module):
         if self.average is not None:
             self.average._apply(keep_precision, recurse)
         if isinstance(self.tau, Tensor):
-            self.tau = keep_precision(self.tau)
+            self.clock.to(fn(self.tau).device)
         freeze(self)
         return self
 
@@ -290,9 +312,6 @@ def _at_least_fp32(tensor: Tensor, origin: Tensor) -> Tensor:
 
 
 def _count_in(state: object) -> int:
-    count = state.get("count") if isinstance(state, Mapping) else None  # what version 0.3 saved
-    if isinstance(state, Tensor) and state.dtype == torch.int64 and state.numel() == 1:
-        count = state.item()
-    if isinstance(count, bool) or not isinstance(count, int) or count < 0:
-        raise ValueError(f'state_dict["_extra_state"] is {state!r}; expected a tensor, the number of updates so far')
-    return count
+    if isinstance(state, Mapping) and isinstance(state.get("count"), int):  # what version 0.3 saved
+        state = torch.tensor(state["count"])
+    return counted(state, 'state_dict["_extra_state"]')

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, _foreach_lerp_, nn
-from torch._C import _InferenceMode
-from torch.compiler import is_dynamo_compiling
+from torch import Tensor, nn
 
 from companion.averaging.conventions import Number, unit_interval
-from companion.averaging.pairing import PLAIN, Buffers, Group, Network, Rule, check_rule, kept_modules, paired
+from companion.averaging.pairing import PLAIN, Buffers, Group, Network, Pairing, check_rule
 
 
 def soft_update(
@@ -50,14 +48,9 @@ def soft_update(
 
     Source: Lillicrap et al., "Continuous control with deep reinforcement learning" (arXiv:1509.02971), Algorithm 1.
     """
-    if type(tau) is float and 0.0 < tau < 1.0 and not is_dynamo_compiling():
-        known = kept_modules.get((id(online), id(target), buffers))
-        if known is not None and known.plain and known.holds():  # the usual case, and the short way
-            with _InferenceMode(True):
-                _foreach_lerp_(known.target, known.online, tau)
-            return
     check_rule(buffers)
-    _move(online, target, checked_tau(tau), buffers)
+    weight = checked_tau(tau)
+    move(Pairing(online, target, buffers), weight)
 
 
 def hard_update(online: Network, target: Network) -> None:
@@ -77,31 +70,29 @@ def hard_update(online: Network, target: Network) -> None:
 
     Source: Mnih et al., "Human-level control through deep reinforcement learning", Nature 518 (2015), Algorithm 1.
     """
-    _move(online, target, 1.0, "copy")
+    move(Pairing(online, target, "copy"), 1.0)
 
 
 def fit_update(online: nn.Module, target: nn.Module) -> None:
     """`hard_update`, except for buffers that only one of the networks has, or in another shape."""
-    _move(online, target, 1.0, "fit")
+    move(Pairing(online, target, "fit"), 1.0)
 
 
-def _move(online: Network, target: Network, tau: float | Tensor, buffers: Rule) -> None:
-    tracing = is_dynamo_compiling()
-    pairing, ours, theirs = paired(online, target, buffers, keep=not tracing)
+def move(pairing: Pairing, tau: float | Tensor) -> None:
+    """The line itself, for tensors that were paired and a weight that was checked."""
     averaged, copied = pairing.averaged, pairing.copied
     if type(tau) is float and tau in (0.0, 1.0):  # without arithmetic, in which 0·∞ would be NaN
         averaged, copied = [], (averaged + copied if tau else copied)
     weights = [_weights(group, tau) for group in averaged]
-    # The second is what torch.inference_mode() enters, without its half microsecond; a compiler knows only the first.
-    with torch.no_grad() if tracing else _InferenceMode(True):
+    with torch.no_grad():
         for group, weight in zip(averaged, weights, strict=True):
-            towards, average = group.of(ours), group.of(theirs)
+            online = group.online
             if not group.one_dtype:
-                narrow, towards = towards, [torch.empty_like(tensor) for tensor in average]
-                torch._foreach_copy_(towards, narrow)
-            _foreach_lerp_(average, towards, weight)
+                online = [torch.empty_like(tensor) for tensor in group.target]
+                torch._foreach_copy_(online, group.online)
+            torch._foreach_lerp_(group.target, online, weight)
         for group in copied:
-            torch._foreach_copy_(group.of(theirs), group.of(ours))
+            torch._foreach_copy_(group.target, group.online)
 
 
 def checked_tau(tau: object) -> float | Tensor:
@@ -119,8 +110,8 @@ def checked_tau(tau: object) -> float | Tensor:
         raise ValueError(f"tau has shape {tuple(tau.shape)}; pass a number or a tensor of shape () or (member,)")
     if not readable(tau):
         return tau
-    wrong = ~((tau >= 0.0) & (tau <= 1.0))
-    if wrong.any():
+    if tau.numel() and not all(0.0 <= bound.item() <= 1.0 for bound in tau.aminmax()):
+        wrong = ~((tau >= 0.0) & (tau <= 1.0))
         raise ValueError(f"tau holds {tau[wrong][0].item()!r}, which is not in [0, 1]; pass weights of the new value")
     return tau if tau.ndim else tau.item()
 
@@ -146,13 +137,14 @@ def _weights(group: Group, tau: float | Tensor) -> float | list[Tensor]:
     tau = tau.to(group.dtype)
     if tau.ndim == 0:
         return [tau] * len(group.names)
-    for name, shape in zip(group.names, group.shapes, strict=True):
+    shapes = [tensor.shape for tensor in group.target]
+    for name, shape in zip(group.names, shapes, strict=True):
         if len(shape) == 0 or shape[0] != tau.shape[0]:
             raise ValueError(
                 f"tau has {tau.shape[0]} members, but {name!r}, of shape {tuple(shape)}, does not lead with a member "
                 f"axis of that length; pass one number, or networks with a member axis"
             )
-    return [tau.view(-1, *[1] * (len(shape) - 1)) for shape in group.shapes]
+    return [tau.view(-1, *[1] * (len(shape) - 1)) for shape in shapes]
 
 
 def _refuse_standstill(group: Group, tau: float | Tensor) -> None:

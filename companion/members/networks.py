@@ -64,14 +64,18 @@ class MLP(nn.Module):
     def forward(self, x: Float[Tensor, "member batch in"]) -> Float[Tensor, "member *copies batch out"]:
         """Each member's output for its own batch; an axis ``copies`` follows ``member`` where there are several."""
         if self.copies == 1:
-            return self._through(x, self.weights, self.biases)
+            return self._through(x, *self._layers())
         copied = x.repeat_interleave(self.copies, 0)
-        return self._through(copied, self.weights, self.biases).unflatten(0, (-1, self.copies))
+        return self._through(copied, *self._layers()).unflatten(0, (-1, self.copies))
 
     def first(self, x: Float[Tensor, "member batch in"]) -> Float[Tensor, "member batch out"]:
         """The output of each member's first copy alone."""
-        weights, biases = ([p[:: self.copies] for p in parameters] for parameters in (self.weights, self.biases))
+        weights, biases = ([p[:: self.copies] for p in parameters] for parameters in self._layers())
         return self._through(x, weights, biases)
+
+    def _layers(self) -> tuple[Iterable[Tensor], Iterable[Tensor]]:
+        """All weights, and all biases. To walk through a ParameterList takes a twentieth of one agent's step."""
+        return self.weights._parameters.values(), self.biases._parameters.values()  # type: ignore[return-value]
 
     def _through(
         self, x: Float[Tensor, "network batch in"], weights: Iterable[Tensor], biases: Iterable[Tensor]

@@ -18,9 +18,9 @@ class Adam(nn.Module):
     """Adam (Kingma and Ba 2015, Algorithm 1) with a learning rate for each member.
 
     ``torch.optim.Adam`` takes one learning rate for a whole tensor, so a sweep over learning rates would need an
-    optimizer for each. Adam is elementwise: here torch's own fused kernel makes the step of rate 1, in one pass, and
-    the rates are a column beside the members' rows. Its moments, count and rates are its ``state_dict()``; the weights
-    are the network's.
+    optimizer for each. Adam is elementwise: here :func:`fused_step`, which is :func:`plain_step` in torch's own fused
+    kernel, makes the step of rate 1, and the rates are a column beside the members' rows. Its moments, count and rates
+    are its ``state_dict()``; the weights are the network's.
 
     Args:
         network: its parameters are moved into one tensor by :func:`~companion.members.flatten`; :attr:`weights` is
@@ -63,25 +63,70 @@ class Adam(nn.Module):
         """Change the weights by one step; ``gradients`` in the order of the network's parameters."""
         gradient = flatten_gradients(gradients).view_as(self.weights)
         self.count.add_(1)
-        step = torch.zeros_like(self.weights)
-        torch._fused_adam_(  # what torch.optim.Adam(fused=True) calls
-            [step],
-            [gradient],
-            [self.first],
-            [self.second],
-            [],
-            [self.count],
-            lr=1.0,
-            beta1=self.betas[0],
-            beta2=self.betas[1],
-            weight_decay=0.0,
-            eps=self.eps,
-            amsgrad=False,
-            maximize=False,
-        )
+        step = fused_step(gradient, self.first, self.second, self.count, self.betas, self.eps)
         forget(self.first, _FIRST)
         forget(self.second, _SECOND)
         self.weights.addcmul_(step, self.learning_rate)
+
+
+def plain_step(
+    gradient: Float[Tensor, "..."],
+    first: Float[Tensor, "..."],
+    second: Float[Tensor, "..."],
+    count: Float[Tensor, ""],
+    betas: tuple[float, float],
+    eps: float,
+) -> Float[Tensor, "..."]:
+    """Adam's step of rate 1, as it is written: two of this book's averages, of the gradient and of its square.
+
+    Args:
+        gradient: what both averages take up.
+        first: the average of gradients, changed in place.
+        second: the average of their squares, changed in place.
+        count: how many steps there are, this one included.
+        betas: decay of the two averages.
+        eps: added to the root of the second.
+
+    Returns:
+        What to add to the weights.
+
+    Source: Kingma and Ba 2015, Algorithm 1.
+    """
+    first.lerp_(gradient, 1 - betas[0])
+    second.lerp_(gradient.square(), 1 - betas[1])
+    # What the start, zero, still weighs in each is taken out again.
+    mean, square = (
+        average / (1 - beta ** count.double()) for average, beta in zip((first, second), betas, strict=True)
+    )
+    return (-mean / (square.sqrt() + eps)).to(gradient.dtype)
+
+
+def fused_step(
+    gradient: Float[Tensor, "..."],
+    first: Float[Tensor, "..."],
+    second: Float[Tensor, "..."],
+    count: Float[Tensor, ""],
+    betas: tuple[float, float],
+    eps: float,
+) -> Float[Tensor, "..."]:
+    """:func:`plain_step` in one pass over the memory: the kernel that ``torch.optim.Adam(fused=True)`` calls."""
+    step = torch.zeros_like(gradient)
+    torch._fused_adam_(
+        [step],
+        [gradient],
+        [first],
+        [second],
+        [],
+        [count],
+        lr=1.0,
+        beta1=betas[0],
+        beta2=betas[1],
+        weight_decay=0.0,
+        eps=eps,
+        amsgrad=False,
+        maximize=False,
+    )
+    return step
 
 
 def forget(average: Float[Tensor, "..."], below: float) -> None:

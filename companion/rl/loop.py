@@ -34,7 +34,7 @@ class Loop:
         agents: the population, on the device of the world.
         world: one environment a member.
         steps: how many there will be; bounds the memory for the replay.
-        episodes: greedy ones in an evaluation, of each agent.
+        evaluation_episodes: greedy ones in an evaluation, of each agent.
         horizon: steps over which the discounted return is summed; by default the time limit.
         film: whether one greedy episode of each agent is measured after the last step.
         report: is told why a GPU could not record a step.
@@ -46,7 +46,7 @@ class Loop:
         world: World,
         steps: int,
         *,
-        episodes: int = 10,
+        evaluation_episodes: int = 10,
         horizon: int | None = None,
         film: bool = False,
         report: Callable[[str], object] = warn_unrecorded,
@@ -54,7 +54,7 @@ class Loop:
         self.agents = agents
         self.world = world
         self.steps = steps
-        self.episodes = episodes
+        self.evaluation_episodes = evaluation_episodes
         self.film = film
         settings, seeds = agents.settings, world.seeds
         horizon = world.time_limit if horizon is None else horizon
@@ -130,7 +130,7 @@ class Loop:
             frame, observation)``.
         """
         with self._threads():
-            measured = self._play(episodes=self.episodes, look=look)
+            measured = self._play(episodes=self.evaluation_episodes, look=look)
             if self.film and step == self.steps:
                 measured["episode"] = self._play(episodes=1, film=True, look=look)["episode"]
         if updates := self.updates(step) - self.updates(self.measured):

@@ -1,7 +1,6 @@
 """One call trains a figure: every combination of the settings, times every seed, as one batched program."""
 
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cache, partial
 from typing import Any
 
@@ -14,30 +13,25 @@ from companion.rl.algorithms import ALGORITHMS
 from companion.rl.environments import World, make_world
 from companion.rl.loop import Loop
 from companion.runs.capture import warn_unrecorded
+from companion.runs.experiment import experiment, interval, marks_every
 from companion.runs.memory import keep_freed_memory
-from companion.runs.modes import plain_modes
-from companion.runs.run import Run, choose_device
+from companion.runs.options import Options, takes_options
 from companion.runs.settings import at_least_one, check, one_of, shape_settings, true_or_false
 
 __all__ = ["train"]
 
 
-@plain_modes()
+@takes_options
 def train(
     algorithm: str,
     environment: str,
     *,
     seeds: int | Sequence[int] = 8,
     steps: int = 8_000,
-    device: str | torch.device | None = None,
     evaluate_every: int | None = None,
     evaluation_episodes: int = 10,
     horizon: int | None = None,
     film: bool = False,
-    checkpoint: str | os.PathLike[str] | None = None,
-    checkpoint_every: int | float = 60.0,
-    minutes: int | float | None = None,
-    progress: bool = True,
     **settings: Any,
 ) -> xr.Dataset:
     """Train a population of agents and return what was measured, labelled.
@@ -75,18 +69,13 @@ def train(
             package registers when it is imported is ``"package:Name-v0"``.
         seeds: a count n, which means seeds 0 … n − 1, or the seeds themselves.
         steps: environment steps of each agent. After ``learning_starts`` of them there is one gradient update a step.
-        device: where to train; by default the GPU where there is one, else the CPU.
         evaluate_every: steps from one evaluation to the next; by default a sixteenth of ``steps``.
         evaluation_episodes: greedy episodes in an evaluation, of each agent, always from the same start states.
         horizon: steps over which ``discounted_return`` is summed, by default the time limit. Values are learned as if
             an episode went on for ever, so to hold ``predicted`` against what is really obtained, let it be some times
             1 / (1 − gamma): the episode is then played on past its time limit.
         film: whether to add one greedy episode of each trained agent, as observations.
-        checkpoint: file that the run is kept in while it trains, and its result afterwards. It is replaced as a whole.
-            Under ``torchrun`` every process has its own, with its rank in the name.
-        checkpoint_every: seconds from one writing to the next; 0 is after every step.
-        minutes: time after which to stop; no limit if None. With a ``checkpoint``, call again to go on.
-        progress: whether to show a progress bar (never where the environment variable ``COMPANION_PROGRESS`` is 0).
+        {options}
         settings: the algorithm's own: the fields of :class:`companion.rl.dqn.DQNSettings`,
             :class:`~companion.rl.ddpg.DDPGSettings`, :class:`~companion.rl.td3.TD3Settings` or
             :class:`~companion.rl.sac.SACSettings`.
@@ -113,96 +102,72 @@ def train(
     Warns:
         RuntimeWarning: a GPU cannot record the steps, which makes them slower and changes no number; with the reason.
     """
+    options = Options.among(settings)
     settings_type, agents_type = one_of(ALGORITHMS, "algorithm", algorithm)
-    true_or_false(film=film)
-    world = _world_for(algorithm, environment)
-    horizon = world.time_limit if horizon is None else horizon
-    at_least_one(steps=steps, evaluation_episodes=evaluation_episodes, horizon=horizon)
-    every = max(1, steps // 16) if evaluate_every is None else evaluate_every
-    at_least_one(evaluate_every=every)
-    checked = check(settings_type, settings, train)
-    grid = Grid(checked, seeds)
-    if np.max(grid.column("learning_starts")) >= steps:
-        raise ValueError(
-            f"learning_starts={checked['learning_starts']} leaves nothing of steps={steps} to learn in; raise steps"
-        )
-    where = choose_device(device)
-    keep_freed_memory()
-    arguments = {
-        "algorithm": algorithm,
-        "environment": environment,
-        "simulator": world.simulator,
-        **({"registered": world.registered} if world.registered else {}),
-        **checked,
-        "seeds": grid.seed_values,
-        "steps": steps,
-        "evaluate_every": every,
-        "evaluation_episodes": evaluation_episodes,
-        "horizon": horizon,
-        "film": film,
-    }
+    asked = _world_for(algorithm, environment)
+    every = interval(evaluate_every, 16, steps=steps)
+    grid = Grid(check(settings_type, settings, train), seeds)
+    horizon = asked.time_limit if horizon is None else horizon
+    evaluation: dict[str, Any] = {"evaluation_episodes": evaluation_episodes, "horizon": horizon, "film": film}
+    _check(grid, steps, **evaluation)
+    named: dict[str, Any] = {"algorithm": algorithm, "environment": environment, "simulator": asked.simulator}
+    named |= {"registered": asked.registered} if asked.registered else {}
+    counts = {"seeds": grid.seed_values, "steps": steps, "evaluate_every": every}
     report = cache(partial(warn_unrecorded, name=algorithm))  # the same reason once, in a whole run
-    options: dict[str, Any] = {"episodes": evaluation_episodes, "horizon": horizon, "film": film, "report": report}
-
-    def make(own: np.ndarray, fixed: Mapping[str, Any]) -> Loop:
-        members = grid.seeds[own].tolist()
-        world = make_world(environment, members, where)
-        values = settings_type.of(grid, own, fixed, where)
-        agents = agents_type(values, world.observation_size, world.actions or world.action_size, members, where)
-        return Loop(agents, world, steps, **options)
-
-    marks = {step: column for column, step in enumerate(sorted({*range(every, steps + 1, every), steps}))}
-    measured = ("return", "discounted_return", "predicted", *agents_type.WATCHED)
-    shapes: dict[str, tuple[int, ...]] = {name: (len(marks),) for name in measured}
-    if film:
-        shapes["episode"] = (world.time_limit + 1, world.observation_size)
-    with Run(
+    variables = dict.fromkeys(("return", "discounted_return", "predicted", *agents_type.WATCHED), ("step",))
+    run = experiment(
         algorithm,
         grid,
-        shapes,
-        steps,
-        where,
+        partial(_program, algorithm, environment, grid, steps, options.where, report=report, **evaluation),
+        {**variables, "episode": ("frame", "observation")} if film else variables,
+        sizes={"frame": asked.time_limit + 1, "observation": asked.observation_size},
+        steps=steps,
+        marks=marks_every(every, steps),
         apart=shape_settings(settings_type),
-        arguments=arguments,
-        checkpoint=checkpoint,
-        checkpoint_every=checkpoint_every,
-        minutes=minutes,
-        progress=progress,
-    ) as run:
-        for own, fixed in run.groups():
-            loop = make(own, fixed)
-            for step in run.steps(own, _AsAsked(loop)):
-                if not run.owed:
-                    loop.step(step)
-                if step in marks:
-                    with run.measuring():
-                        row = loop.measure(step, run.look)
-                        episode = row.pop("episode", None)
-                        run.write(own, marks[step], row, step)
-                        if episode is not None:
-                            run.write(own, slice(None), {"episode": episode}, step, judge=False)
-
-    results, facts = run.gathered()
-    if film:  # frames after the longest episode hold nothing
-        seen = ~np.isnan(results["episode"][..., 0]).all(axis=0)
-        results["episode"] = results["episode"][:, seen]
-    dims = {name: ("frame", "observation") if name == "episode" else ("step",) for name in results}
-    return grid.dataset(
-        {name: (dims[name], array) for name, array in results.items()},
-        coords={"step": list(marks)},
-        attrs={**arguments, **facts},
+        arguments={**named, **grid.settings, **counts, **evaluation},
+        options=options,
     )
+    return _until_the_last_ended(run) if film else run
 
 
-class _AsAsked:
-    """The program, by the names that a run asks for."""
+def _program(
+    algorithm: str,
+    environment: str,
+    grid: Grid,
+    steps: int,
+    device: torch.device,
+    own: np.ndarray,
+    fixed: dict[str, Any],
+    **loop: Any,
+) -> Loop:
+    """The program of some members, who agree on the settings that decide shapes."""
+    keep_freed_memory()
+    settings_type, agents_type = ALGORITHMS[algorithm]
+    members = grid.seeds[own].tolist()
+    world = make_world(environment, members, device)
+    settings = settings_type.of(grid, own, fixed, device)
+    agents = agents_type(settings, world.observation_size, world.actions or world.action_size, members, device)
+    return Loop(agents, world, steps, **loop)
 
-    def __init__(self, loop: Loop) -> None:
-        self.state = loop.state_dict
-        self.load = loop.load_state_dict
 
-    def load_state(self, state: Any, steps: int) -> None:
-        self.load(state)
+def _until_the_last_ended(run: xr.Dataset) -> xr.Dataset:
+    """Without the film's frames after the longest episode, which hold nothing."""
+    episode = run["episode"]
+    return run.isel(frame=episode.notnull().any([dim for dim in episode.dims if dim != "frame"]))
+
+
+def _check(grid: Grid, steps: int, *, evaluation_episodes: int, horizon: int, film: bool) -> None:
+    """Raise unless these go together.
+
+    Raises:
+        ValueError: a count is below 1, or nothing of the steps is left to learn in.
+        TypeError: one is of the wrong type.
+    """
+    at_least_one(evaluation_episodes=evaluation_episodes, horizon=horizon)
+    true_or_false(film=film)
+    if np.max(grid.column("learning_starts")) >= steps:
+        starts = grid.settings["learning_starts"]
+        raise ValueError(f"learning_starts={starts} leaves nothing of steps={steps} to learn in; raise steps")
 
 
 def _world_for(algorithm: str, environment: str) -> World:

@@ -19,13 +19,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-import companion
+from companion import version
 from companion.files import locked, partial_of, replacing
-from companion.runs.processes import from_first, rank_and_world
+from companion.runs.processes import launched
 
 __all__ = ["Checkpoint", "check_path", "load", "save"]
 
-FORMAT = 2
+FORMAT = 3
 """Layout of the file; a file of another is refused."""
 
 _NAME = "slow-copy checkpoint"
@@ -164,11 +164,11 @@ class Checkpoint:
         self.every = every
         self.together = together
         self.path = None
-        rank, world = rank_and_world()
-        if path is not None and (rank == 0 or not together):
+        self._processes = us = launched()
+        if path is not None and (us.rank == 0 or not together):
             path = Path(path)
-            alone = world == 1 or together
-            self.path = path if alone else path.with_name(f"{path.stem}.rank-{rank}-of-{world}{path.suffix}")
+            alone = us.world == 1 or together
+            self.path = path if alone else path.with_name(f"{path.stem}.rank-{us.rank}-of-{us.world}{path.suffix}")
         self._next = time.monotonic() + every
 
     @property
@@ -189,7 +189,7 @@ class Checkpoint:
         if not self.together:
             return None if self.path is None else load(self.path, self.arguments, device)
         # On the CPU: what the first process puts on its own GPU would arrive there in all of them.
-        return from_first(None if self.path is None else load(self.path, self.arguments))
+        return self._processes.broadcast(None if self.path is None else load(self.path, self.arguments))
 
     def save(self, state: Any) -> None:
         """Write it; see :func:`save`."""
@@ -223,7 +223,7 @@ class _Hashed:
 
 
 def _title() -> str:
-    return f"{_NAME}, format {FORMAT}, version {companion.__version__}"
+    return f"{_NAME}, format {FORMAT}, version {version.__version__}"
 
 
 def _texts(arguments: Mapping[str, Any]) -> dict[str, str]:

@@ -1,10 +1,9 @@
 """Settings of an algorithm: a frozen dataclass whose fields know which values they take."""
 
 import dataclasses
-import difflib
 import inspect
 import math
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from types import SimpleNamespace
 from typing import Any, TypeVar
 
@@ -14,6 +13,7 @@ from jaxtyping import Shaped
 from torch import Tensor
 
 from companion.members.grid import Grid
+from companion.names import nearest
 from companion.runs.words import ours_for
 
 __all__ = [
@@ -22,7 +22,6 @@ __all__ = [
     "a_duration",
     "at_least_one",
     "check",
-    "nearest",
     "one_of",
     "setting",
     "settings_of",
@@ -142,9 +141,8 @@ def check(settings: type, given: Mapping[str, Any], call: Callable[..., Any] | N
             known = [*fields, *(set(inspect.signature(call).parameters) - {"settings"} if call else ())]
             ours = " or ".join(map(repr, ours_for(name, known)))
             meant = f"it is {ours} here." if ours else f"did you mean {nearest(name, known)!r}?"
-            raise ValueError(
-                f"unknown setting {name!r} of {settings.__name__}: {meant} Its settings: {', '.join(fields)}."
-            )
+            of = settings.__name__.removesuffix("Settings")
+            raise ValueError(f"unknown setting {name!r} of {of}: {meant} Its settings: {', '.join(fields)}.")
     checked = {}
     for name, value in {
         **given,
@@ -198,11 +196,6 @@ def a_duration(unit: str, **durations: Any) -> None:
             raise TypeError(f"{name}={duration!r} must be a number of {unit}")
         if not duration >= 0:
             raise ValueError(f"{name}={duration} must be at least 0, in {unit}")
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """The known word that is spelt most like this one."""
-    return difflib.get_close_matches(str(word), list(known), n=1, cutoff=0.0)[0]
 
 
 def one_of(known: Mapping[str, T], what: str, name: str) -> T:

@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 __all__ = ["ours_for"]
 
-_THEIRS = {
+THEIRS = {
     "tau": "alpha eta soft_update_tau target_update_rate target_tau step_size",
     "tau = 1 - {}": "polyak decay ema_decay momentum ema_momentum momentum_teacher base_ema beta m target_decay rho",
     "period": "target_update_interval target_update target_update_freq target_update_frequency target_update_period "
@@ -64,6 +64,6 @@ def ours_for(word: str, known: Collection[str]) -> list[str]:
     theirs = word.lower().replace("-", "_")
     return [
         ours.format(word)
-        for ours, words in _THEIRS.items()
+        for ours, words in THEIRS.items()
         if theirs in words.split() and ours.partition(" ")[0] in known
     ]

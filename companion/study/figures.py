@@ -96,12 +96,12 @@ def animate(
     plt.close(fig)
     if not pictures:
         raise ValueError(f"frames is {frames!r}; an animation needs one at least")
-    still, width = _uri(_png(pictures[-1]), "png"), _width(pictures[-1], MOVING_DPI)
-    img = _IMG.format(src=_uri(_webp(pictures, round(1000 / fps)), "webp"), alt=_escape(alt), width=width)
+    still, width = _uri(png(pictures[-1]), "png"), _width(pictures[-1], MOVING_DPI)
+    img = _IMG.format(src=_uri(webp(pictures, round(1000 / fps)), "webp"), alt=_escape(alt), width=width)
     _send(_PICTURE.format(still=still, img=img), alt, caption)
 
 
-def _webp(pictures: list[Image.Image], milliseconds: int) -> bytes:
+def webp(pictures: list[Image.Image], milliseconds: int) -> bytes:
     """An animated WebP that loops: without loss, as suits lines; where that is large, with loss if that is smaller."""
     best = b""
     for how in ({"lossless": True, "quality": 30, "method": 1, "minimize_size": True}, {"quality": 70, "method": 4}):
@@ -115,7 +115,7 @@ def _webp(pictures: list[Image.Image], milliseconds: int) -> bytes:
     return best
 
 
-def _png(picture: Image.Image) -> bytes:
+def png(picture: Image.Image) -> bytes:
     """``picture`` as PNG, in 256 colours where the eye cannot tell (error below 1 % of the range, root mean square)."""
     few = picture.quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
     error = ImageStat.Stat(ImageChops.difference(picture, few.convert("RGB"))).rms
@@ -133,7 +133,7 @@ def _still_picture(fig: Figure, alt: str) -> str:
     fig.savefig(buffer, format="png", dpi=STILL_DPI, bbox_inches="tight", pad_inches=0.05, pil_kwargs=in_passing)
     picture = Image.open(buffer).convert("RGB")
     plt.close(fig)
-    return _IMG.format(src=_uri(_png(picture), "png"), alt=_escape(alt), width=_width(picture, STILL_DPI))
+    return _IMG.format(src=_uri(png(picture), "png"), alt=_escape(alt), width=_width(picture, STILL_DPI))
 
 
 def _send(picture: str, alt: str, caption: str) -> None:

@@ -8,7 +8,7 @@ import unicodedata
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.display import display
 
-__all__ = ["say", "send", "spelt"]
+__all__ = ["say", "send", "spelt", "spelt_out"]
 
 SPELT = "companion.spelt"
 """The name of an ``errors`` handler, as ``str.encode`` and a stream take one: what an encoding lacks is spelt out."""
@@ -38,6 +38,11 @@ def spelt(text: str) -> str:
     """The text as standard output can hold it, be that a console of code page 437: there τ is spelt tau."""
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     return text.encode(encoding, SPELT).decode(encoding)
+
+
+def spelt_out() -> None:
+    """Let all that this program prints be spelt out where its console lacks a sign: a path may hold any."""
+    sys.stdout.reconfigure(errors=SPELT)  # type: ignore[union-attr]
 
 
 def _spell(error: UnicodeError) -> tuple[str, int]:

@@ -1,19 +1,23 @@
-"""A progress bar that leaves nothing behind."""
+"""A progress bar for a chapter's own loops."""
 
-import os
-import sys
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from tqdm import tqdm
+from companion.bars import progress_bar
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 
-def progress(iterable: Iterable[Any] | None = None, total: int | None = None, label: str = "") -> tqdm:
-    """``tqdm`` on standard error, wiped when it ends; silent when ``COMPANION_PROGRESS`` is ``0``.
+def progress(iterable: Iterable[Any] | None = None, total: int | None = None, label: str = "") -> "tqdm[Any]":
+    """A progress bar for a loop, on standard error, wiped when it ends; silent when ``COMPANION_PROGRESS`` is ``0``.
 
-    Iterate over it, or call ``.update(n)`` on it and ``.close()`` it.
+    Iterate over it, or call ``.update(n)`` on it and ``.close()`` it. ``companion.progress()`` is another
+    thing: the table of the exercises that you have done.
+
+    Args:
+        iterable: what the loop goes over, if it goes over something.
+        total: how many steps it has, where ``iterable`` has no length.
+        label: what the bar says.
     """
-    silent = os.environ.get("COMPANION_PROGRESS") == "0"
-    return tqdm(
-        iterable, total=total, desc=label or None, file=sys.stderr, leave=False, mininterval=0.5, disable=silent
-    )
+    return progress_bar(label, total, over=iterable, unit="it")

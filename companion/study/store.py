@@ -1,6 +1,5 @@
 """Recordings: full runs kept in the package as data, each with where, when and how it was made."""
 
-import difflib
 import json
 from datetime import datetime
 from pathlib import Path
@@ -10,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from companion.files import attribute, replacing
+from companion.names import nearest
 
 FOLDER = Path(__file__).parent / "recordings"
 
@@ -27,8 +27,7 @@ def recording(name: str) -> xr.Dataset:
     """
     path = FOLDER / f"{name}.nc"
     if not path.is_file():
-        near = difflib.get_close_matches(name, recordings(), n=1, cutoff=0.4)
-        hint = f"the nearest kept is {near[0]!r}" if near else f"kept are {recordings()}"
+        hint = f"the nearest kept is {nearest(name, kept)!r}" if (kept := recordings()) else "none is"
         raise ValueError(
             f"name is {name!r}, and no such recording is kept; {hint}. "
             f"Make it with `python -m companion.record {name}`; `--list` shows what can be made"
@@ -40,7 +39,7 @@ def recording(name: str) -> xr.Dataset:
 
 def recordings() -> list[str]:
     """The names of the recordings kept, sorted."""
-    return sorted(path.stem for path in FOLDER.glob("*.nc") if ".part-" not in path.name)
+    return sorted(path.stem for path in FOLDER.glob("*.nc"))
 
 
 def save(run: xr.Dataset, path: Path) -> None:
@@ -88,9 +87,7 @@ def provenance(run: xr.Dataset) -> str:
     if facts.get("commit"):
         sentence += f", from commit {facts['commit']}"
     if versions := facts.get("versions"):
-        if isinstance(versions, dict):
-            versions = ", ".join(f"{package} {version}" for package, version in versions.items())
-        sentence += f", by {versions}"
+        sentence += f", by {attribute(versions)}"  # older recordings keep a dictionary
     return sentence + "."
 
 

@@ -5,6 +5,6 @@ the training, so one run serves every ``tau`` at once.
 """
 
 from companion.supervised.data import DATASETS, Split, split
-from companion.supervised.training import Classifiers, Settings, train
+from companion.supervised.training import Classifiers, SupervisedSettings, train
 
-__all__ = ["DATASETS", "Classifiers", "Settings", "Split", "split", "train"]
+__all__ = ["DATASETS", "Classifiers", "Split", "SupervisedSettings", "split", "train"]

@@ -1,9 +1,9 @@
 """Plain stochastic gradient descent, and moving averages of the weights that it never looks at."""
 
-import os
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import fields
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,38 +13,39 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from companion.averaging import soft_update
+from companion.averaging import Clock, soft_update
 from companion.members import MLP, Grid, Streams, flatten
 from companion.members.networks import flatten_gradients
 from companion.runs.described import fingerprint
-from companion.runs.lasting import put_back, tensors
-from companion.runs.modes import plain_modes
-from companion.runs.run import Run, choose_device
-from companion.runs.settings import at_least_one, check, one_of, setting, settings_of, shape_settings
+from companion.runs.experiment import experiment, interval, marks_every
+from companion.runs.options import Options, takes_options
+from companion.runs.settings import PerMember, Settings, check, one_of, setting, shape_settings
 from companion.supervised.data import DATASETS, Split, split
 
-__all__ = ["Classifiers", "Settings", "train", "weight_of_new"]
+__all__ = ["AverageSettings", "ClassifierSettings", "Classifiers", "SupervisedSettings", "train", "weight_of_new"]
 
 BLOCK = 256
 """Steps whose batches are drawn at once."""
-PER_AVERAGE = ("tau", "debias")
-"""Settings that the averages have and the training does not know of."""
 
 
-@dataclass(frozen=True)
-class Settings:
-    """Settings of :func:`train`, each of which may be swept."""
+class AverageSettings(Settings):
+    """Settings of a moving average, which the training does not know of."""
 
-    tau: float = setting(0.01, least=0, most=1)
+    tau: PerMember = setting(0.01, least=0, most=1)
     """Weight of the newest weights in the average at each update; 1 is the raw network."""
-    debias: bool = setting(False)
+    debias: PerMember = setting(False)
     """Whether the average forgets where it started, as Adam's do (Kingma and Ba 2015, section 3): the weight of the
     k-th update is τ / (1 − (1 − τ)^k). With tau = 0 that is 1/k, the running mean of Polyak and Ruppert."""
-    learning_rate: float = setting(0.1, least=0)
+
+
+class ClassifierSettings(Settings):
+    """Settings of a classifier's training."""
+
+    learning_rate: PerMember = setting(0.1, least=0)
     """Step size of stochastic gradient descent."""
-    anneal: bool = setting(False)
+    anneal: PerMember = setting(False)
     """Whether the learning rate falls in a straight line, to zero at the end of the run."""
-    label_noise: float = setting(0.0, least=0, most=1)
+    label_noise: PerMember = setting(0.0, least=0, most=1)
     """Share of the training labels that are redrawn uniformly, once, before training."""
     batch_size: int = setting(16, least=1, shapes=True)
     """Samples in a step, drawn with replacement."""
@@ -52,6 +53,10 @@ class Settings:
     """Units of each hidden layer, rectified linear."""
     held_out: float = setting(0.5, least=0.01, most=0.99, shapes=True)
     """Share of the samples that no training step sees, and on which loss and error are measured."""
+
+
+class SupervisedSettings(ClassifierSettings, AverageSettings):
+    """Settings of :func:`train`, each of which may be swept."""
 
 
 class Classifiers:
@@ -77,14 +82,13 @@ class Classifiers:
         self.weights: Float[Tensor, "member parameter"] = flatten(self.online)
         self._judged_weights = flatten(self.judged)
         self.averages: Float[Tensor, "average member parameter"] = self.weights.expand(averages, -1, -1).clone()
-        self._followed = self.weights.expand_as(self.averages)  # kept, so that its pairing with the averages is, too
         self._members = torch.arange(len(seeds), device=device).unsqueeze(1)
 
     def update(
         self,
         batch: Int64[Tensor, "member batch"],
         learning_rate: Float[Tensor, " member"],
-        tau: Float[Tensor, " average"],
+        tau: float | Float[Tensor, " average"],
     ) -> None:
         """One step of gradient descent for every member, then one soft update of every average.
 
@@ -98,7 +102,7 @@ class Classifiers:
         loss = _loss(logits, self.labels[self._members, batch]).sum()
         gradient = flatten_gradients(torch.autograd.grad(loss, list(self.online.parameters())))
         self.weights.addcmul_(gradient, learning_rate.unsqueeze(1), value=-1)
-        soft_update([self._followed], [self.averages], tau)
+        soft_update([self.weights.expand_as(self.averages)], [self.averages], tau)
 
     @torch.no_grad()
     def evaluate(self) -> tuple[Float[Tensor, "member network"], Float[Tensor, "member network"]]:
@@ -116,27 +120,79 @@ class Classifiers:
         """Share of the training labels, redrawn ones included, that the online network gives back."""
         return (self.online(self.inputs).argmax(2) == self.labels).float().mean(1)
 
-    def state(self) -> dict[str, Tensor]:
-        """All that a checkpoint needs; it shares this memory."""
-        return tensors([self.weights, self.averages])
 
-    def load_state(self, state: dict[str, Tensor], steps: int) -> None:
-        """Go on from where :meth:`state` was taken."""
-        put_back([self.weights, self.averages], state)
+class Training:
+    """A population in training, with the averages that ride along: the program of a run.
+
+    Args:
+        data: what each member trains on and is judged on.
+        seeds: one integer a member.
+        settings: the members' own.
+        averages: ``tau`` and ``debias`` of each average.
+        steps: of the whole run.
+        device: where it runs.
+    """
+
+    def __init__(
+        self,
+        data: Split,
+        seeds: Sequence[int],
+        settings: ClassifierSettings,
+        averages: Grid,
+        steps: int,
+        device: torch.device,
+    ) -> None:
+        self.learners = Classifiers(data, seeds, averages=averages.members, hidden=settings.hidden, device=device)
+        self.settings = settings
+        self.averages = averages
+        self.steps = steps
+        table = weight_of_new(averages.column("tau"), averages.column("debias"), steps)
+        taus = torch.as_tensor(table).float().to(device)
+        self.clock = Clock(lambda update: taus[update - 1])
+        self._streams, self._samples = Streams(seeds, "batches"), data.labels.shape[1]
+        self._block: list[Tensor] = []
+
+    def step(self, step: int) -> None:
+        """Every member learns from a batch, and every average follows."""
+        s, row = self.settings, (step - 1) % BLOCK
+        if row == 0 or not self._block:  # the latter where a checkpoint left off
+            self._streams.position = 2 * s.batch_size * (step - 1 - row)
+            batches = torch.from_numpy(self._streams.integers(self._samples, BLOCK, s.batch_size))
+            self._block = list(batches.to(self.learners.weights.device).unbind(1))
+        learning_rate = s.learning_rate * (1 - s.anneal * ((step - 1) / self.steps))
+        self.learners.update(self._block[row], learning_rate, self.clock.tick())
+
+    def measure(self, step: int, look: Callable[[], None]) -> dict[str, np.ndarray]:
+        """``loss`` and ``error`` of the online network and of each average, and how well it ``fit`` its labels."""
+        loss, error = self.learners.evaluate()
+        both = {"loss": self._by_average(loss), "error": self._by_average(error)}
+        return {**both, "fit": self.learners.fit().cpu().numpy()}
+
+    def _by_average(self, values: Float[Tensor, "member network"]) -> Float[np.ndarray, "member which *average"]:
+        """The online network's values beside those of every average, which unfold into the settings swept."""
+        online, target = values[:, :1], values[:, 1:]
+        lengths = [len(swept) for swept in self.averages.swept.values()]
+        return torch.stack([online.expand_as(target), target], 1).reshape(-1, 2, *lengths).cpu().numpy()
+
+    def state_dict(self) -> dict[str, Any]:
+        """The weights of the networks and of their averages, and the averages' clock."""
+        learners = self.learners
+        return {"weights": learners.weights, "averages": learners.averages, "clock": self.clock.state_dict()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from there."""
+        self.learners.weights.copy_(state["weights"])
+        self.learners.averages.copy_(state["averages"])
+        self.clock.load_state_dict(state["clock"])
 
 
-@plain_modes()
+@takes_options
 def train(
     dataset: str,
     *,
     seeds: int | Sequence[int] = 8,
     steps: int = 2_000,
-    device: str | torch.device | None = None,
     evaluate_every: int | None = None,
-    checkpoint: str | os.PathLike[str] | None = None,
-    checkpoint_every: int | float = 60.0,
-    minutes: int | float | None = None,
-    progress: bool = True,
     **settings: Any,
 ) -> xr.Dataset:
     """Train a population of classifiers by plain SGD, with moving averages of their weights riding along.
@@ -156,14 +212,10 @@ def train(
         seeds: a count n, which means seeds 0 … n − 1, or the seeds themselves. A seed fixes a member's first weights,
             held-out samples, noisy labels and batches, whichever others train beside it.
         steps: updates of each network.
-        device: where to train; by default the GPU where there is one, else the CPU.
         evaluate_every: steps from one measurement to the next; by default a twentieth of ``steps``. The first is
             before training, the last after it.
-        checkpoint: file that the run is kept in while it trains, and its result afterwards.
-        checkpoint_every: seconds from one writing to the next; 0 is after every step.
-        minutes: time after which to stop; no limit if None. With a ``checkpoint``, call again to go on.
-        progress: whether to show a progress bar (never where the environment variable ``COMPANION_PROGRESS`` is 0).
-        settings: fields of :class:`Settings`.
+        {options}
+        settings: fields of :class:`SupervisedSettings`.
 
     Returns:
         ``loss`` (mean cross-entropy on the held-out samples, in nats) and ``error`` (share of mistakes there) with
@@ -179,81 +231,44 @@ def train(
             whose arrays are none, or a checkpoint that cannot be written or gone on from; all before any training.
         TypeError: a value of the wrong type.
     """
+    options = Options.among(settings)
     one_of(DATASETS, "dataset", dataset)
-    at_least_one(steps=steps)
-    every = max(1, steps // 20) if evaluate_every is None else evaluate_every
-    at_least_one(evaluate_every=every)
-    checked = check(Settings, settings, train)
-    grid = Grid({name: value for name, value in checked.items() if name not in PER_AVERAGE}, seeds)
-    averages = Grid({name: checked[name] for name in PER_AVERAGE})
-    where = choose_device(device)
+    every = interval(evaluate_every, 20, steps=steps)
+    checked = check(SupervisedSettings, settings, train)
+    averages = Grid({average.name: checked[average.name] for average in fields(AverageSettings)})
+    grid = Grid({name: value for name, value in checked.items() if name not in averages.settings}, seeds)
     for held_out in np.atleast_1d(checked["held_out"]).tolist():
         split(dataset, [0], held_out=held_out)  # to be refused before any training, if it must be
-
-    arguments = {
-        "dataset": dataset,
-        "samples": fingerprint(*DATASETS[dataset]()),
-        **checked,
-        "seeds": grid.seed_values,
-        "steps": steps,
-        "evaluate_every": every,
-    }
-
-    taus = torch.as_tensor(weight_of_new(averages.column("tau"), averages.column("debias"), steps)).float().to(where)
-    marks = {step: column for column, step in enumerate(sorted({*range(0, steps, every), steps}))}
-    each = (1 + averages.members, len(marks))
-    with Run(
+    data = {"dataset": dataset, "samples": fingerprint(*DATASETS[dataset]())}
+    counts = {"seeds": grid.seed_values, "steps": steps, "evaluate_every": every}
+    both = ("which", *averages.swept, "step")
+    return experiment(
         dataset,
         grid,
-        {"loss": each, "error": each, "fit": (len(marks),)},
-        steps,
-        where,
-        apart=shape_settings(Settings),
-        arguments=arguments,
-        checkpoint=checkpoint,
-        checkpoint_every=checkpoint_every,
-        minutes=minutes,
-        progress=progress,
-    ) as run:
-        for own, fixed in run.groups():
-            members = grid.seeds[own].tolist()
-            s = settings_of(grid, own, fixed, where)
-            data = split(dataset, members, held_out=s.held_out, label_noise=grid.column("label_noise")[own])
-            learners = Classifiers(data, members, averages=averages.members, hidden=s.hidden, device=where)
-            streams = Streams(members, "batches")
-            block: list[Tensor] = []
-            if run.taken(own) == 0:
-                run.write(own, 0, _measured(learners), 0)
-            for step in run.steps(own, learners):
-                row = (step - 1) % BLOCK
-                if row == 0 or not block:  # the latter where a checkpoint left off
-                    streams.position = 2 * s.batch_size * (step - 1 - row)
-                    batches = streams.integers(data.labels.shape[1], BLOCK, s.batch_size)
-                    block = list(torch.from_numpy(batches).to(where).unbind(1))
-                learning_rate = s.learning_rate * (1 - s.anneal * ((step - 1) / steps))
-                learners.update(block[row], learning_rate, taus[step - 1])
-                if step in marks:
-                    run.write(own, marks[step], _measured(learners), step)
-
-    results, facts = run.gathered()
-    lengths = [len(values) for values in averages.swept.values()]
-    variables: dict[str, tuple[tuple[str, ...], np.ndarray]] = {}
-    for name in ("loss", "error"):
-        online, target = np.split(results[name], [1], axis=1)
-        both = np.stack([np.broadcast_to(online, target.shape), target], axis=1)
-        own_dims = ("which", *averages.swept, "step")
-        variables[name] = (own_dims, both.reshape(grid.members, 2, *lengths, len(marks)))
-    return grid.dataset(
-        {**variables, "fit": (("step",), results["fit"])},
-        coords={"which": ["online", "target"], "step": list(marks), **averages.swept},
-        attrs={**arguments, **facts},
+        partial(_program, dataset, grid, averages, steps, options.where),
+        {"loss": both, "error": both, "fit": ("step",)},
+        sizes={"which": ["online", "target"], **averages.swept},
+        steps=steps,
+        marks=marks_every(every, steps, first=True),
+        apart=shape_settings(ClassifierSettings),
+        arguments={**data, **checked, **counts},
+        options=options,
     )
 
 
-def _measured(learners: Classifiers) -> dict[str, np.ndarray]:
-    """What a run writes of its members."""
-    loss, error = learners.evaluate()
-    return {name: t.cpu().numpy() for name, t in {"loss": loss, "error": error, "fit": learners.fit()}.items()}
+def _program(
+    dataset: str,
+    grid: Grid,
+    averages: Grid,
+    steps: int,
+    device: torch.device,
+    own: np.ndarray,
+    fixed: dict[str, Any],
+) -> Training:
+    """The program of some members, who agree on the settings that decide shapes."""
+    settings, members = ClassifierSettings.of(grid, own, fixed, device), grid.seeds[own].tolist()
+    data = split(dataset, members, held_out=settings.held_out, label_noise=grid.column("label_noise")[own])
+    return Training(data, members, settings, averages, steps, device)
 
 
 def weight_of_new(

@@ -6,8 +6,6 @@ schedule of the learning rate after a warm-up in steps, and both views drawn ali
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -20,11 +18,10 @@ from companion.vision.encoders import head
 from companion.vision.momentum import MomentumLearner, MomentumSettings, unit
 from companion.vision.views import Pair
 
-__all__ = ["BYOL", "Learner", "loss"]
+__all__ = ["BYOLSettings", "Learner", "loss"]
 
 
-@dataclass(frozen=True)
-class BYOL(MomentumSettings):
+class BYOLSettings(MomentumSettings):
     """Settings of BYOL. The defaults are for the small encoder and a run of some hundred steps."""
 
     tau: float = setting(0.2, least=0, most=1)
@@ -43,11 +40,13 @@ class Learner(MomentumLearner):
     """An online network with a predictor, and its slow copy.
 
     Args:
-        settings: of :class:`BYOL`.
+        settings: of :class:`BYOLSettings`.
         updates: steps of the whole run, which the schedule of tau looks at.
     """
 
-    def __init__(self, settings: SimpleNamespace, updates: int) -> None:
+    settings: BYOLSettings
+
+    def __init__(self, settings: BYOLSettings, updates: int) -> None:
         tau = cosine(settings.tau, updates) if settings.anneal else settings.tau
         super().__init__(settings, tau, normalized=True)
         sizes = (settings.embedding, settings.hidden, settings.embedding)

@@ -17,8 +17,8 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
+from companion.bars import progress_bar
 from companion.folders import user_folder
-from companion.runs.run import progress_bar
 from companion.vision.augmentation import Augmentation
 from companion.vision.datasets import Dataset, Pictures
 

@@ -5,9 +5,8 @@ equations 1 and 2, Algorithm 1; Chen et al. 2020, "Improved Baselines with Momen
 (arXiv:2003.04297), for the projector, the temperature and the augmentation. Departures: Adam or SGD, and a warm-up.
 """
 
+from collections.abc import Sequence
 from copy import deepcopy
-from dataclasses import dataclass
-from types import SimpleNamespace
 from typing import ClassVar
 
 import torch
@@ -18,14 +17,12 @@ from torch.nn.functional import cross_entropy, normalize
 from companion.averaging import TargetNetwork
 from companion.runs.settings import setting
 from companion.vision.momentum import MomentumLearner, MomentumSettings, unit
-from companion.vision.parallel import everyone, mine
 from companion.vision.views import Pair, Views
 
-__all__ = ["Learner", "MoCo", "loss"]
+__all__ = ["Learner", "MoCoSettings", "loss"]
 
 
-@dataclass(frozen=True)
-class MoCo(MomentumSettings):
+class MoCoSettings(MomentumSettings):
     """Settings of MoCo. The defaults are for the small encoder and a run of some hundred steps."""
 
     tau: float = setting(0.05, least=0, most=1)
@@ -47,38 +44,54 @@ class Learner(MomentumLearner):
     """A network of queries, its slow copy for keys, and the queue of keys, a ring that begins as noise.
 
     Args:
-        settings: of :class:`MoCo`.
+        settings: of :class:`MoCoSettings`.
         updates: steps of the whole run; not used.
     """
 
-    PASSING: ClassVar[tuple[str, ...]] = ("_new",)
-    """Attributes that do not last from one step to the next."""
+    MEASURES: ClassVar[dict[str, tuple[str, ...]]] = {"drift": ("age", "epoch")}
     queue: Tensor
     pushed: Tensor
+    new_keys: Tensor
 
-    def __init__(self, settings: SimpleNamespace, updates: int) -> None:
+    settings: MoCoSettings
+
+    def __init__(self, settings: MoCoSettings, updates: int) -> None:
         super().__init__(settings, settings.tau, parts=settings.parts, normalized=settings.normalized)
         noise = torch.randn(settings.queue_size, settings.embedding)
         self.register_buffer("queue", normalize(noise, dim=1))  # (key, embedding)
         self.register_buffer("pushed", torch.zeros((), dtype=torch.int64))  # keys so far
-        self._new: Tensor = self.queue[:0]
+        self.register_buffer("new_keys", noise[:0].clone(), persistent=False)  # the batch's own, until they are pushed
+        self.shuffle = settings.shuffle
 
     def forward(self, views: Pair) -> Float[Tensor, ""]:
         """Equation 1. The batch's own keys are no negatives: they join the queue in :meth:`follow`."""
-        self._new = self.keys(views)
-        return loss(unit(self.online(views.first)), mine(self._new), self.queue, self.settings.temperature)
+        self.new_keys = self.keys(views)
+        return loss(
+            unit(self.online(views.first)), self.processes.rows(self.new_keys), self.queue, self.settings.temperature
+        )
 
-    def keys(self, views: Pair) -> Float[Tensor, "batch embedding"]:
+    @torch.no_grad()
+    def keys(self, views: Pair, target: TargetNetwork | None = None) -> Float[Tensor, "batch embedding"]:
         """What the slow copy says of the whole batch's second views, in the order of the first."""
-        return _keys(self.target, views)
+        target = self.target if target is None else target
+        return self.processes.all_gather(unit(target(views.second)))[views.order.argsort()]
 
     def follow(self) -> None:
         """Move the slow copy, and put the batch's keys in the place of the oldest."""
         super().follow()
-        new = self._new[-len(self.queue) :]
-        place = self.pushed + len(self._new) - len(new)
+        new = self.new_keys[-len(self.queue) :]
+        place = self.pushed + len(self.new_keys) - len(new)
         self.queue[(place + torch.arange(len(new), device=new.device)) % len(self.queue)] = new.to(self.queue.dtype)
-        self.pushed += len(self._new)
+        self.pushed += len(self.new_keys)
+
+    @classmethod
+    def sizes(cls, settings: MoCoSettings) -> dict[str, Sequence[int]]:
+        """Ages of the batches that the queue holds whole."""
+        return {"age": range(1, settings.queue_size // settings.batch_size + 1)}
+
+    def measure(self, views: Views, step: int) -> dict[str, Tensor]:
+        """Its :meth:`drift`; before the first step there is none."""
+        return {"drift": self.drift(views, step)} if step else {}
 
     @torch.no_grad()
     def drift(self, views: Views, step: int) -> Float[Tensor, " age"]:
@@ -99,13 +112,8 @@ class Learner(MomentumLearner):
         drifts = self.queue.new_zeros(min(step, len(self.queue) // batch))
         for age in range(len(drifts)):
             then = (self.pushed - (age + 1) * batch + torch.arange(batch, device=self.queue.device)) % len(self.queue)
-            drifts[age] = 1 - (_keys(target, views(step - age)) * self.queue[then]).sum(1).mean()
+            drifts[age] = 1 - (self.keys(views(step - age), target) * self.queue[then]).sum(1).mean()
         return drifts
-
-
-@torch.no_grad()
-def _keys(target: TargetNetwork, views: Pair) -> Float[Tensor, "batch embedding"]:
-    return everyone(unit(target(views.second)))[views.order.argsort()]
 
 
 def loss(

@@ -1,10 +1,8 @@
 """What MoCo and BYOL share: an online network, and its slow copy that says what it should have said."""
 
 import abc
-from collections.abc import Iterator
-from dataclasses import dataclass
-from types import SimpleNamespace
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -12,15 +10,16 @@ from torch.nn.functional import normalize
 
 from companion.averaging import TargetNetwork
 from companion.averaging.schedules import Schedule
-from companion.runs.settings import setting
+from companion.runs.processes import ALONE, Processes
+from companion.runs.settings import Settings, setting
 from companion.vision.encoders import ENCODERS, head, make_encoder
-from companion.vision.views import Pair
+from companion.vision.normalization import BatchNorm
+from companion.vision.views import Pair, Views
 
 __all__ = ["MomentumLearner", "MomentumSettings", "unit"]
 
 
-@dataclass(frozen=True)
-class MomentumSettings:
+class MomentumSettings(Settings):
     """Settings that MoCo and BYOL share."""
 
     learning_rate: float = setting(2e-3, least=0)
@@ -57,9 +56,17 @@ class MomentumLearner(nn.Module, abc.ABC):
         normalized: whether the projector's hidden layer is batch-normalised.
     """
 
-    def __init__(self, settings: SimpleNamespace, tau: float | Schedule, *, parts: int = 1, normalized: bool) -> None:
+    MEASURES: ClassVar[dict[str, tuple[str, ...]]] = {}
+    """What :meth:`measure` returns, with the dimensions of each; the last is ``"epoch"``."""
+    shuffle = False
+    """Whether it is to be shown the second views in another order than the first."""
+    settings: MomentumSettings
+
+    def __init__(self, settings: MomentumSettings, tau: float | Schedule, *, parts: int = 1, normalized: bool) -> None:
         super().__init__()
         self.settings = settings
+        self.processes = ALONE
+        """Those that share each batch."""
         encoder = make_encoder(settings.encoder, parts)
         projector = head((encoder.width, settings.hidden, settings.embedding), parts=parts, normalized=normalized)
         self.online = nn.Sequential(encoder, projector)
@@ -77,6 +84,21 @@ class MomentumLearner(nn.Module, abc.ABC):
     def follow(self) -> None:
         """Move the slow copy; once after each step of the optimizer."""
         self.target.update(self.online)
+
+    def share(self, processes: Processes) -> None:
+        """From here on take a part of every batch only, beside these processes."""
+        for module in self.modules():
+            if isinstance(module, (BatchNorm, MomentumLearner)):
+                module.processes = processes
+
+    @classmethod
+    def sizes(cls, settings: Any) -> dict[str, Sequence[int]]:
+        """Coordinates of the further dimensions of :attr:`MEASURES`."""
+        return {}
+
+    def measure(self, views: Views, step: int) -> dict[str, Tensor]:
+        """What it alone knows of itself, after a step of a run with these batches."""
+        return {}
 
     def parameter_groups(self) -> Iterator[dict[str, Any]]:
         """What the optimizer changes; ``factor`` is to the learning rate."""

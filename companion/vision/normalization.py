@@ -7,10 +7,10 @@ own key, and with no other, give the answer away (He et al. 2020, section 3.3, "
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, distributed, nn
+from torch import Tensor, nn
 from torch.nn.functional import batch_norm
 
-from companion.vision.parallel import total, world
+from companion.runs.processes import ALONE
 
 __all__ = ["BatchNorm"]
 
@@ -19,8 +19,8 @@ class BatchNorm(nn.Module):
     """Batch normalisation (Ioffe and Szegedy 2015, Algorithm 1) of rows or of planes.
 
     In training the statistics are those of each part of the batch by itself, and the running ones are averages (an EMA
-    with tau = 0.1) of the parts' mean. Where ``torchrun`` splits the batch over processes, one part means the whole
-    batch of all of them; several parts are dealt out to the processes.
+    with tau = 0.1) of the parts' mean. Where :attr:`processes` share the batch, one part means the whole batch of all
+    of them; several parts are dealt out to the processes.
 
     Args:
         features: channels.
@@ -39,18 +39,20 @@ class BatchNorm(nn.Module):
         self.register_buffer("running_var", torch.ones(features))
         self.momentum = 0.1
         self.eps = 1e-5
+        self.processes = ALONE
+        """Those that share each batch."""
 
     def forward(self, x: Float[Tensor, "batch feature *plane"]) -> Float[Tensor, "batch feature *plane"]:
         """The normalised batch; in eval mode by the running statistics."""
         if not self.training:
             return batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
-        if world() > 1 and self.parts == 1:
+        if self.processes.world > 1 and self.parts == 1:
             return self._over_all_processes(x)
         if self.parts == 1:
             return batch_norm(
                 x, self.running_mean, self.running_var, self.weight, self.bias, True, self.momentum, self.eps
             )
-        chunks = x.chunk(self.parts // world())
+        chunks = x.chunk(self.parts // self.processes.world)
         means, variances = self.running_mean.new_zeros(2, len(chunks), len(self.weight)).unbind()
         normalised = [
             batch_norm(chunk, mean, variance, self.weight, self.bias, True, 1.0, self.eps)  # 1: no running average
@@ -61,21 +63,19 @@ class BatchNorm(nn.Module):
 
     def _over_all_processes(self, x: Float[Tensor, "batch feature *plane"]) -> Float[Tensor, "batch feature *plane"]:
         axes, shape = [axis for axis in range(x.ndim) if axis != 1], [1, -1, *[1] * (x.ndim - 2)]
-        count = x.numel() // x.shape[1] * world()
+        count = x.numel() // x.shape[1] * self.processes.world
         wide = x.float() if x.dtype.itemsize < 4 else x
-        mean = total(wide.sum(axes)) / count
+        mean = self.processes.all_reduce(wide.sum(axes)) / count
         centred = wide - mean.view(shape)
-        variance = total(centred.square().sum(axes)) / count
+        variance = self.processes.all_reduce(centred.square().sum(axes)) / count
         self._follow(mean.detach(), variance.detach() * count / (count - 1))
         scale = self.weight * (variance + self.eps).rsqrt()
         return (centred * scale.view(shape) + self.bias.view(shape)).to(x.dtype)
 
     @torch.no_grad()
     def _follow(self, mean: Float[Tensor, " feature"], variance: Float[Tensor, " feature"]) -> None:
-        if world() > 1 and self.parts > 1:  # each process has parts of its own
-            both = torch.stack([mean, variance])
-            distributed.all_reduce(both)
-            mean, variance = both / world()
+        if self.parts > 1:  # each process has parts of its own
+            mean, variance = self.processes.all_reduce(torch.stack([mean, variance])) / self.processes.world
         self.running_mean.lerp_(mean, self.momentum)
         self.running_var.lerp_(variance, self.momentum)
 

@@ -1,48 +1,47 @@
 """The training loop of self-supervision."""
 
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import torch
 import xarray as xr
 from torch import Tensor
-from torch.nn.functional import pad
 from torch.nn.parallel import DistributedDataParallel
 
 import companion.seeds
 from companion.members import Grid
 from companion.runs.described import fingerprint
-from companion.runs.lasting import Lasting
-from companion.runs.modes import plain_modes
-from companion.runs.processes import rank_and_world
-from companion.runs.run import Run, choose_device
+from companion.runs.experiment import experiment, interval, marks_every
+from companion.runs.options import Options, takes_options
+from companion.runs.processes import ALONE, Processes, launched
 from companion.runs.settings import at_least_one, check, one_of, true_or_false
+from companion.runs.state import StateGuard
 from companion.vision import byol, moco
 from companion.vision.augmentation import Augmentation
 from companion.vision.cifar import cifar10
 from companion.vision.datasets import Dataset
 from companion.vision.encoders import make_encoder
 from companion.vision.evaluation import MEASURED, calibrated, evaluate
-from companion.vision.momentum import MomentumLearner
-from companion.vision.parallel import one_batch_for_all, total, world
+from companion.vision.momentum import MomentumLearner, MomentumSettings
 from companion.vision.shapes import shapes
 from companion.vision.views import Views
 
 __all__ = ["ALGORITHMS", "DATASETS", "load", "make_learner", "train"]
 
-ALGORITHMS: dict[str, tuple[type, Callable[[SimpleNamespace, int], MomentumLearner]]] = {
-    "byol": (byol.BYOL, byol.Learner),
-    "moco": (moco.MoCo, moco.Learner),
+ALGORITHMS: dict[str, tuple[type[MomentumSettings], Any]] = {
+    "byol": (byol.BYOLSettings, byol.Learner),
+    "moco": (moco.MoCoSettings, moco.Learner),
 }
 """Name to (settings, learner)."""
 
 DATASETS = {"shapes": shapes, "cifar10": cifar10}
 """Name to a function that returns the :class:`Dataset`."""
+
+KEPT = 400_000_000
+"""Bytes of views that a run keeps for the next network of the same seed, which sees the same ones."""
 
 
 def load(dataset: str) -> Dataset:
@@ -81,11 +80,11 @@ def make_learner(
     with torch.random.fork_rng(devices=[]):  # torch's initialisation draws from its global generator
         first = companion.seeds.seed(seed)
         torch.default_generator.manual_seed(first)  # torch.manual_seed would seed every GPU's, too
-        return learner_type(SimpleNamespace(**checked), updates)
+        return learner_type(settings_type(**checked), updates)
 
 
 class Training:
-    """One learner in training: the program that a run goes on with.
+    """One learner in training.
 
     Args:
         learner: on its device.
@@ -96,7 +95,8 @@ class Training:
 
     def __init__(self, learner: MomentumLearner, views: Views, steps: int, *, bf16: bool | None = None) -> None:
         self.learner = learner
-        self._lasting = Lasting(learner)
+        self._guard = StateGuard(learner, "learner")
+        learner.share(views.processes)
         self.views = views
         self.settings = settings = learner.settings
         self.steps = steps
@@ -111,7 +111,9 @@ class Training:
         self.precision = partial(torch.autocast, self.device.type, torch.bfloat16, enabled=enabled)
         """What the networks compute in, training or asked again."""
         self._loss = torch.zeros((), device=self.device)  # the sum since it was last read, the same in every process
-        forward = DistributedDataParallel(learner, broadcast_buffers=False) if world() > 1 else learner
+        self._losses = 0  # how many are in it
+        split = views.processes.world > 1
+        forward = DistributedDataParallel(learner, broadcast_buffers=False) if split else learner
         self._forward: Any = torch.compile(forward) if self.device.type == "cuda" else forward
 
     def step(self, step: int) -> None:
@@ -124,12 +126,14 @@ class Training:
         loss.backward()
         self.optimizer.step()
         self.learner.follow()
-        self._loss += total(loss.detach()) / world() if world() > 1 else loss.detach()
+        processes = self.views.processes
+        self._loss += processes.all_reduce(loss.detach()) / processes.world
+        self._losses += 1
 
-    def read_loss(self, steps: int) -> Tensor:
-        """Mean loss of so many steps since it was last read; of a split batch, of all its parts."""
-        mean = self._loss / steps
-        self._loss = torch.zeros_like(mean)
+    def read_loss(self) -> Tensor:
+        """Mean loss of the steps since it was last read; of a split batch, of all its parts."""
+        mean = self._loss / self._losses
+        self._loss, self._losses = torch.zeros_like(mean), 0
         return mean
 
     def rate(self, step: int) -> float:
@@ -138,55 +142,119 @@ class Training:
         progress = (step - 1 - s.warmup) / max(1, self.steps - s.warmup)
         return s.learning_rate * min(step / s.warmup if s.warmup else 1.0, 0.5 + 0.5 * np.cos(np.pi * max(0, progress)))
 
-    def state(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, Any]:
         """All that a checkpoint needs; the batches need nothing, and the schedules no more than the step.
 
         Raises:
             TypeError: the learner holds what a checkpoint cannot, such as a generator.
             ValueError: it keeps something that lasts elsewhere than in its ``state_dict``.
         """
-        saved = [*self.learner.parameters(), *self.learner.buffers()]
-        memory = {tensor.untyped_storage().data_ptr() for tensor in saved}
-        for place, tensor in self._lasting.tensors().items():
-            if tensor.untyped_storage().data_ptr() not in memory:
-                raise ValueError(
-                    f"{place} of the learner is a tensor that its state_dict does not hold, and a checkpoint would not "
-                    "either: make it a buffer, by register_buffer, or train without a checkpoint"
-                )
+        self._guard.check()
         moments = [self.optimizer.state[parameter] for parameter in self._parameters()]
         return {
             "learner": dict(self.learner.state_dict()),
             "moments": [dict(moment) for moment in moments],
             "loss": self._loss,
+            "losses": self._losses,
         }
 
-    def load_state(self, state: dict[str, Any], steps: int) -> None:
-        """Go on from where :meth:`state` was taken."""
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from where :meth:`state_dict` was taken."""
         self.learner.load_state_dict(state["learner"])
         for parameter, moments in zip(self._parameters(), state["moments"], strict=True):
             self.optimizer.state[parameter] = {name: moment.to(self.device) for name, moment in moments.items()}
         self._loss.copy_(state["loss"])
+        self._losses = state["losses"]
 
     def _parameters(self) -> list[Tensor]:
         return [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
 
 
-@plain_modes()
+class Course:
+    """What networks of one course see, who differ in other settings: what they share is made once.
+
+    Args:
+        data: its pictures and their classes, on their device.
+        augmentation: how far a view may be from its picture.
+        steps: of each network.
+        processes: those that share each batch.
+        keep: bytes of views of a seed that are kept for the next network.
+    """
+
+    def __init__(
+        self, data: Dataset, augmentation: Augmentation, steps: int, processes: Processes = ALONE, *, keep: int = 0
+    ) -> None:
+        self.data = data
+        self.augmentation = augmentation
+        self.steps = steps
+        self._processes = processes
+        self._keep = keep
+        self._views: dict[tuple[int, bool], Views] = {}
+        self._untrained: dict[tuple[int, str], dict[str, Tensor]] = {}
+
+    def views(self, learner: MomentumLearner, seed: int) -> Views:
+        """The batches of a seed, as a learner is to see them."""
+        key = seed, learner.shuffle
+        if key not in self._views:
+            given: dict[str, Any] = {
+                "batch_size": learner.settings.batch_size,
+                "seed": seed,
+                "shuffle": learner.shuffle,
+            }
+            images = self.data.train.images
+            self._views[key] = Views(images, self.augmentation, **given, processes=self._processes, keep=self._keep)
+        return self._views[key]
+
+    def untrained(self, online: torch.nn.Sequential, seed: int) -> dict[str, Tensor]:
+        """What is measured of a network before training."""
+        key = seed, fingerprint(*online.state_dict().values()) + repr(online)
+        if key not in self._untrained:
+            self._untrained[key] = evaluate(calibrated(online, self.data), self.data, self.augmentation, seed)
+        return self._untrained[key]
+
+
+class Measured(Training):
+    """A training that is measured on the way: the program of a run.
+
+    Args:
+        learner: on its device.
+        course: what it sees.
+        seed: decides the batches, and the views that are judged.
+        keep_features: whether the features of the test pictures are measured at the end.
+    """
+
+    def __init__(self, learner: MomentumLearner, course: Course, seed: int, *, keep_features: bool) -> None:
+        super().__init__(learner, course.views(learner, seed), course.steps)
+        self.course = course
+        self.seed = seed
+        self.at_the_end = ("linear", "features") if keep_features else ("linear",)
+
+    def measure(self, step: int, look: Callable[[], None]) -> dict[str, np.ndarray]:
+        """What :func:`~companion.vision.evaluation.evaluate` finds, the loss, and what the learner knows of itself."""
+        online, course, final = self.learner.online, self.course, step == self.steps
+        if step == 0:
+            found = course.untrained(online, self.seed)
+        else:
+            found = evaluate(online, course.data, course.augmentation, self.seed, final=final, look=look)
+        measured = {name: found[name] for name in (*MEASURED, *(self.at_the_end if final else ()))}
+        if step:
+            measured["loss"] = self.read_loss()
+        with self.precision():
+            measured |= self.learner.measure(self.views, step)
+        return {name: value.cpu().numpy()[None] for name, value in measured.items()}
+
+
+@takes_options
 def train(
     algorithm: str,
     dataset: str | Dataset = "shapes",
     *,
     seeds: int | Sequence[int] = 2,
     epochs: int = 10,
-    device: str | torch.device | None = None,
     evaluate_every: int | None = None,
     augmentation: Augmentation | None = None,
     keep_features: bool = False,
     data_parallel: bool = False,
-    checkpoint: str | os.PathLike[str] | None = None,
-    checkpoint_every: int | float = 60.0,
-    minutes: int | float | None = None,
-    progress: bool = True,
     **settings: Any,
 ) -> xr.Dataset:
     """Train encoders without labels, one for each combination of settings and each seed, one after another.
@@ -196,6 +264,7 @@ def train(
 
     A setting given as a list is swept and becomes a dimension of the result. The networks train in turn: on a CPU
     one program of grouped convolutions is no faster (``benchmarks/vision.py``); on a GPU that has not been measured.
+    Networks of one seed see the same views: as many as fit into 0.4 GB are kept for the next of them.
 
     Killed and called again it goes on from its ``checkpoint``; Ctrl-C returns what was measured so far; and
     ``torchrun`` splits the networks over processes: all as in :func:`companion.rl.train`. With ``data_parallel`` the
@@ -209,17 +278,14 @@ def train(
         seeds: a count n, which means seeds 0 … n − 1, or the seeds themselves. A seed fixes a network's first weights,
             the order of the pictures, and their views.
         epochs: how often each picture is seen.
-        device: where to train; by default the GPU where there is one, else the CPU.
         evaluate_every: epochs from one measurement to the next; by default a fifth of ``epochs``. The first is before
             training, the last after it.
         augmentation: how far a view may be from its picture; by default the data set's own.
         keep_features: whether the result holds the features of the test pictures at the end.
         data_parallel: whether the processes that ``torchrun`` started share every batch.
-        checkpoint: file that the run is kept in while it trains, and its result afterwards.
-        checkpoint_every: seconds from one writing to the next; 0 is after every step.
-        minutes: time after which to stop; no limit if None. With a ``checkpoint``, call again to go on.
-        progress: whether to show a progress bar (never where the environment variable ``COMPANION_PROGRESS`` is 0).
-        settings: fields of :class:`~companion.vision.byol.BYOL` or :class:`~companion.vision.moco.MoCo`.
+        {options}
+        settings: fields of :class:`~companion.vision.byol.BYOLSettings` or of
+            :class:`~companion.vision.moco.MoCoSettings`.
 
     Returns:
         With dimensions (swept settings, ``seed``, ``epoch``): ``loss``, the mean since the measurement before; ``knn``,
@@ -238,135 +304,103 @@ def train(
             from; all before any training.
         TypeError: a value of the wrong type.
     """
-    settings_type, _ = one_of(ALGORITHMS, "algorithm", algorithm)
-    at_least_one(epochs=epochs)
+    options = Options.among(settings)
+    settings_type, learner_type = one_of(ALGORITHMS, "algorithm", algorithm)
+    every = interval(evaluate_every, 5, epochs=epochs)
     true_or_false(keep_features=keep_features, data_parallel=data_parallel)
-    every = max(1, epochs // 5) if evaluate_every is None else evaluate_every
-    at_least_one(evaluate_every=every)
-    checked = check(settings_type, settings, train)
-    grid = Grid(checked, seeds)
+    grid = Grid(check(settings_type, settings, train), seeds)
+    data, how = _data(dataset, augmentation)
+    processes = launched() if data_parallel else ALONE
+    rows = [settings_type(**row) for _, row in grid.one_by_one()]
+    per_epoch = _steps_of_an_epoch(rows, len(data.train), processes)
+    steps = epochs * per_epoch
+    keep = KEPT // len(grid.seed_values) if grid.swept else 0
+    course = Course(data.to(options.where), how, steps, processes, keep=keep)
+    variables, sizes = _measured(learner_type, rows, data, keep_features)
+    kept = {"epochs": epochs, "evaluate_every": every, "keep_features": keep_features}
+    return experiment(
+        algorithm,
+        grid,
+        partial(_program, algorithm, grid, course, keep_features),
+        variables,
+        sizes=sizes,
+        steps=steps,
+        marks={epoch * per_epoch: epoch for epoch in marks_every(every, epochs, first=True)},
+        along="epoch",
+        apart=None,
+        together=processes.world > 1,
+        arguments={"algorithm": algorithm, **_told(data, how), **grid.settings, "seeds": grid.seed_values, **kept},
+        options=options,
+    )
+
+
+def _program(
+    algorithm: str, grid: Grid, course: Course, keep_features: bool, own: np.ndarray, settings: dict[str, Any]
+) -> Measured:
+    """The program of one network."""
+    seed = int(grid.seeds[own[0]])
+    learner = make_learner(algorithm, updates=course.steps, seed=seed, **settings)
+    return Measured(learner.to(course.data.train.images.device), course, seed, keep_features=keep_features)
+
+
+def _measured(
+    learner: type[MomentumLearner], rows: Sequence[MomentumSettings], data: Dataset, keep_features: bool
+) -> tuple[dict[str, tuple[str, ...]], dict[str, Any]]:
+    """What there will be to measure, with its dimensions; and how long they are where networks have the most."""
+    variables = dict.fromkeys(("loss", *MEASURED), ("epoch",)) | {"linear": ()} | learner.MEASURES
+    own = [learner.sizes(row) for row in rows]
+    sizes: dict[str, Any] = {dim: max((each[dim] for each in own), key=len) for dim in own[0]}
+    if keep_features:
+        variables["features"] = ("picture", "feature")
+        with torch.device("meta"):  # which takes no memory, and none of the caller's random numbers
+            width = max(make_encoder(name).width for name in {row.encoder for row in rows})
+        sizes |= {"picture": len(data.test), "feature": width}
+    return variables, sizes
+
+
+def _told(data: Dataset, augmentation: Augmentation) -> dict[str, Any]:
+    """What tells a data set from another of the same name, and its augmentation."""
+    how = replace(augmentation, **{name: float(value) for name, value in vars(augmentation).items()})
+    pictures = fingerprint(data.train.images, data.train.labels, data.test.images, data.test.labels)
+    return {"dataset": data.name, "pictures": pictures, "classes": len(data.classes), "augmentation": repr(how)}
+
+
+def _data(dataset: str | Dataset, augmentation: Augmentation | None) -> tuple[Dataset, Augmentation]:
+    """The data set, and how far its views may be from its pictures.
+
+    Raises:
+        TypeError: one of them is none.
+        ValueError: there is no data set of that name.
+    """
     data = load(dataset) if isinstance(dataset, str) else dataset
     if not isinstance(data, Dataset):
         raise TypeError(f"dataset={data!r} must be {' or '.join(map(repr, DATASETS))}, or a vision.Dataset")
     how = data.augmentation if augmentation is None else augmentation
     if not isinstance(how, Augmentation):
         raise TypeError(f"augmentation={augmentation!r} must be a vision.Augmentation, or None for the data set's own")
-    where = choose_device(device)
-    batch, rows = checked["batch_size"], [SimpleNamespace(**row) for _, row in grid.one_by_one()]
-    _check_batches(batch, rows, len(data.train), rank_and_world()[1] if data_parallel else 1)
-    per_epoch = len(data.train) // batch
-    steps = epochs * per_epoch
-    arguments = {
-        "algorithm": algorithm,
-        "dataset": data.name,
-        "pictures": _fingerprint(data),
-        "classes": len(data.classes),
-        **checked,
-        "augmentation": repr(replace(how, **{name: float(value) for name, value in vars(how).items()})),
-        "seeds": grid.seed_values,
-        "epochs": epochs,
-        "evaluate_every": every,
-        "keep_features": keep_features,
-    }
-    marks = {epoch: column for column, epoch in enumerate(sorted({*range(0, epochs, every), epochs}))}
-    shapes_of: dict[str, tuple[int, ...]] = {name: (len(marks),) for name in ("loss", *MEASURED)}
-    shapes_of["linear"] = (1,)
-    if algorithm == "moco":
-        ages = max(row.queue_size // batch for row in rows)
-        shapes_of["drift"] = (ages, len(marks))
-    if keep_features:
-        with torch.device("meta"):  # which takes no memory, and none of the caller's random numbers
-            width = max(make_encoder(name).width for name in {row.encoder for row in rows})
-        shapes_of["features"] = (len(data.test), width, 1)
-    data = data.to(where)
-    with (
-        one_batch_for_all(data_parallel),
-        Run(
-            algorithm,
-            grid,
-            shapes_of,
-            steps,
-            where,
-            apart=None,
-            together=world() > 1,
-            arguments=arguments,
-            checkpoint=checkpoint,
-            checkpoint_every=checkpoint_every,
-            minutes=minutes,
-            progress=progress,
-        ) as run,
-    ):
-        for own, values in run.groups():
-            seed = int(grid.seeds[own[0]])
-            learner = make_learner(algorithm, updates=steps, seed=seed, **values).to(where)
-            shuffle = getattr(learner.settings, "shuffle", False)
-            views = Views(data.train.images, how, batch_size=batch, seed=seed, shuffle=shuffle)
-            training = Training(learner, views, steps)
-            if run.taken(own) == 0:
-                run.write(own, 0, _row(evaluate(calibrated(learner.online, data), data, how, seed)), 0)
-            for step in run.steps(own, training):
-                if not run.owed:
-                    training.step(step)
-                epoch, rest = divmod(step, per_epoch)
-                if rest or epoch not in marks:
-                    continue
-                with run.measuring():
-                    measured = evaluate(learner.online, data, how, seed, final=step == steps, look=run.look)
-                    since = step - per_epoch * max(mark for mark in marks if mark < epoch)
-                    at_marks = {"loss": training.read_loss(since)} | {name: measured[name] for name in MEASURED}
-                    run.write(own, marks[epoch], _row(at_marks), step)
-                    if isinstance(learner, moco.Learner):
-                        with training.precision():
-                            drift = learner.drift(views, step)
-                        run.write(own, marks[epoch], _row({"drift": _filled(drift, ages)}), step, judge=False)
-                    if step == steps:
-                        run.write(own, 0, _row({"linear": measured["linear"]}), step)
-                        if keep_features:
-                            features = _filled(measured["features"], width)
-                            run.write(own, 0, _row({"features": features}), step, judge=False)
-
-    results, facts = run.gathered()
-    dims = {"drift": ("age", "epoch"), "linear": (), "features": ("picture", "feature")}
-    variables = {
-        name: (dims.get(name, ("epoch",)), array[..., 0] if name in ("linear", "features") else array)
-        for name, array in results.items()
-    }
-    coords = {"epoch": list(marks)}
-    if "drift" in results:
-        coords["age"] = list(range(1, results["drift"].shape[1] + 1))
-    return grid.dataset(variables, coords=coords, attrs={**arguments, **facts})
+    return data, how
 
 
-def _check_batches(batch: int | list[int], rows: list[SimpleNamespace], pictures: int, processes: int) -> None:
-    """Raise unless every batch can be filled, split over the processes, and cut into its parts.
+def _steps_of_an_epoch(rows: Sequence[MomentumSettings], pictures: int, processes: Processes) -> int:
+    """In how many batches the pictures are seen once, what does not fill one left out.
 
     Raises:
-        ValueError: one cannot.
+        ValueError: a batch cannot be filled, split over the processes, or cut into its parts, or there are several.
     """
-    if isinstance(batch, list):
-        raise ValueError(f"batch_size={batch} cannot be swept: an epoch would be of another length for each; give one")
+    batch, *others = {row.batch_size for row in rows}
+    if others:
+        raise ValueError(
+            f"batch_size={sorted({batch, *others})} cannot be swept: an epoch would be of another length for each; "
+            "give one"
+        )
     if batch > pictures:
         raise ValueError(f"batch_size={batch} is more than the {pictures} pictures there are; lower it")
-    if batch % processes:
-        raise ValueError(f"batch_size={batch} cannot be split over {processes} processes; give a multiple of it")
+    if batch % processes.world:
+        raise ValueError(f"batch_size={batch} cannot be split over {processes.world} processes; give a multiple of it")
     for parts in {getattr(row, "parts", 1) for row in rows}:
-        if batch % parts or batch == parts or (parts > 1 and parts % processes):
+        if batch % parts or batch == parts or (parts > 1 and parts % processes.world):
             raise ValueError(
                 f"parts={parts} must divide batch_size={batch} into 2 pictures or more each, and be 1 or a multiple of "
-                f"the {processes} processes"
+                f"the {processes.world} processes"
             )
-
-
-def _row(measured: dict[str, Tensor]) -> dict[str, np.ndarray]:
-    """One member's numbers, as a run writes them."""
-    return {name: value.cpu().numpy()[None] for name, value in measured.items()}
-
-
-def _filled(rows: Tensor, length: int) -> Tensor:
-    """With NaN at the end of the last axis, where another member has more."""
-    return pad(rows, (0, length - rows.shape[-1]), value=torch.nan)
-
-
-def _fingerprint(data: Dataset) -> str:
-    """Tells one data set from another of the same name."""
-    return fingerprint(data.train.images, data.train.labels, data.test.images, data.test.labels)
+    return pictures // batch

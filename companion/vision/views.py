@@ -8,9 +8,9 @@ from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 from companion.members import Streams
+from companion.runs.processes import ALONE, Processes
 from companion.runs.settings import at_least_one
 from companion.vision.augmentation import NUMBERS, Augmentation, augment
-from companion.vision.parallel import mine
 
 __all__ = ["Pair", "Views"]
 
@@ -26,7 +26,7 @@ class Pair:
 
 
 class Views:
-    """The batches of a run. Nothing is drawn ahead and nothing remembered: any step's can be had at any time.
+    """The batches of a run. Nothing is drawn ahead and nothing need be remembered: any step's can be had at any time.
 
     In every epoch each picture is seen once, in another order; what does not fill a batch is left out.
 
@@ -36,6 +36,8 @@ class Views:
         batch_size: pictures in a step.
         seed: decides the order of the pictures, both views of each, and the shuffle.
         shuffle: whether the second views are in another order than the first.
+        processes: those that share each batch.
+        keep: bytes of batches to keep, the first ones drawn, for networks of the same seed that follow.
 
     Raises:
         ValueError: ``batch_size`` is below 1, or more than the pictures there are.
@@ -49,6 +51,8 @@ class Views:
         batch_size: int,
         seed: int,
         shuffle: bool = False,
+        processes: Processes = ALONE,
+        keep: int = 0,
     ) -> None:
         at_least_one(batch_size=batch_size)
         if batch_size > len(images):
@@ -57,20 +61,38 @@ class Views:
         self.how = how
         self.batch_size = batch_size
         self.shuffle = shuffle
+        self.processes = processes
         self.per_epoch = len(images) // batch_size
         """Steps in an epoch."""
         self._order, self._shuffle = (Streams([seed], purpose) for purpose in ("order", "shuffle"))
         self._views = [Streams([seed], purpose) for purpose in ("first view", "second view")]
         self._epoch, self._pictures = -1, torch.empty(0, dtype=torch.int64)
+        self._room, self._kept = keep, dict[int, Pair]()
 
     def __call__(self, step: int) -> Pair:
-        """The batch of step 1, 2, 3, …"""
+        """The batch of step 1, 2, 3, …, which nobody may change."""
+        if step in self._kept:
+            return self._kept[step]
+        pair = self.draw(step)
+        size = sum(tensor.nbytes for tensor in (pair.first, pair.second, pair.order))
+        if size <= self._room:
+            self._room -= size
+            self._kept[step] = pair
+        return pair
+
+    def draw(self, step: int) -> Pair:
+        """The batch of a step, made anew."""
         pictures = self.pictures(step)
         order = torch.arange(self.batch_size, device=self.images.device)
-        first = self._view(0, step, pictures, mine(order))
+        own = self.processes.rows(order)
+        numbers = [self._numbers(0, step)[own]]
         if self.shuffle:
             order = _permutation(self._shuffle, self.batch_size, step - 1).to(order.device)
-        return Pair(first, self._view(1, step, pictures, mine(order)), order)
+        rows = torch.cat([own, self.processes.rows(order)])
+        numbers.append(self._numbers(1, step)[rows[len(own) :]])
+        both = augment(self.images[pictures[rows]], torch.cat(numbers), self.how)  # at once: fewer operations
+        first, second = both.split(len(own))
+        return Pair(first, second, order)
 
     def pictures(self, step: int) -> Int64[Tensor, " batch"]:
         """Which pictures the batch of a step holds."""
@@ -80,13 +102,11 @@ class Views:
             self._epoch = epoch
         return self._pictures[place * self.batch_size :][: self.batch_size]
 
-    def _view(
-        self, which: int, step: int, pictures: Int64[Tensor, " batch"], rows: Int64[Tensor, " own"]
-    ) -> Float[Tensor, "own 3 height width"]:
+    def _numbers(self, which: int, step: int) -> Float[Tensor, "batch numbers"]:
+        """What decides the first or the second views of a step."""
         stream = self._views[which]
         stream.position = (step - 1) * self.batch_size * NUMBERS
-        numbers = torch.from_numpy(stream.uniform(self.batch_size, NUMBERS)[0]).to(rows.device)
-        return augment(self.images[pictures[rows]], numbers[rows], self.how)
+        return torch.from_numpy(stream.uniform(self.batch_size, NUMBERS)[0]).to(self.images.device)
 
 
 def _permutation(stream: Streams, length: int, number: int) -> Int64[Tensor, " length"]:

@@ -18,6 +18,11 @@ def network(seed: int = 0, dtype: torch.dtype = torch.float32) -> nn.Sequential:
     return nn.Sequential(nn.Linear(3, 8), nn.BatchNorm1d(8), nn.Dropout(0.5), nn.Linear(8, 2)).to(dtype)
 
 
+def plain(seed: int) -> nn.Sequential:
+    torch.manual_seed(seed)
+    return nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))
+
+
 def drift(online: nn.Module, seed: int) -> None:
     """What an optimizer step does to a network, as far as an average is concerned."""
     generator = torch.Generator().manual_seed(seed)
@@ -386,6 +391,119 @@ class TestClock:
         target.update(online)
         assert target.module.weight[:, 0, 0].tolist() == [0.0, 0.25, 1.0]
         assert "tau" not in target.state_dict()
+
+
+class TestPairing:
+    """The copy's tensors are matched with the online network's once, and again where anything has changed since."""
+
+    @pytest.fixture
+    def networks(self) -> tuple[nn.Sequential, TargetNetwork]:
+        online = plain(0)
+        target = TargetNetwork(online, tau=0.25)
+        target.update(online)
+        drift(online, 1)
+        return online, target
+
+    @staticmethod
+    def assert_moves(online: nn.Module, target: TargetNetwork) -> None:
+        expected = {name: 0.25 * p + 0.75 * target.module.get_parameter(name) for name, p in online.named_parameters()}
+        target.update(online)
+        for name, parameter in target.module.named_parameters():
+            torch.testing.assert_close(parameter, expected[name].detach(), check_dtype=False)
+
+    @staticmethod
+    def part(networks: tuple[nn.Sequential, TargetNetwork], which: int) -> nn.Sequential:
+        return networks[0] if which == 0 else networks[1].module
+
+    def test_after_a_cast_of_both(self, networks) -> None:
+        networks[1].double()
+        networks[0].double()
+        self.assert_moves(*networks)
+
+    def test_after_a_cast_of_the_copy_alone(self, networks) -> None:
+        networks[1].module.double()
+        self.assert_moves(*networks)
+
+    def test_a_cast_that_leaves_no_room_for_an_average_is_refused(self, networks) -> None:
+        networks[0].double()
+        with pytest.raises(ValueError, match=r"cannot hold an average of online's torch\.float64"):
+            networks[1].update(networks[0])
+
+    @pytest.mark.parametrize("which", [0, 1])
+    def test_after_a_parameter_was_replaced(self, networks, which: int) -> None:
+        self.part(networks, which)[2].bias = nn.Parameter(torch.randn(2))
+        self.assert_moves(*networks)
+
+    @pytest.mark.parametrize("which", [0, 1])
+    def test_after_a_single_number_was_replaced_by_an_equal_one(self, which: int) -> None:
+        online = nn.PReLU()
+        target = TargetNetwork(online, tau=0.25)
+        target.update(online)
+        module = (online, target.module)[which]
+        module.weight = nn.Parameter(module.weight.detach().clone())
+        with torch.no_grad():
+            online.weight += 1
+        self.assert_moves(online, target)
+
+    @pytest.mark.parametrize("which", [0, 1])
+    def test_after_a_parameter_was_put_in_behind_the_module_s_back(self, networks, which: int) -> None:
+        self.part(networks, which)[0]._parameters["weight"] = nn.Parameter(torch.randn(4, 3))
+        self.assert_moves(*networks)
+
+    def test_after_a_parameter_was_taken_away(self, networks) -> None:
+        networks[1].module[2].bias = None
+        with pytest.raises(ValueError, match=r"target has no 2\.bias"):
+            networks[1].update(networks[0])
+
+    @pytest.mark.parametrize("which", [0, 1])
+    def test_after_a_module_was_replaced(self, networks, which: int) -> None:
+        self.part(networks, which)[2] = nn.Linear(4, 2)
+        self.assert_moves(*networks)
+
+    def test_after_both_grew(self, networks) -> None:
+        for which in (0, 1):
+            self.part(networks, which).append(nn.Linear(2, 2))
+        self.assert_moves(*networks)
+
+    def test_after_one_grew(self, networks) -> None:
+        networks[0].append(nn.Linear(2, 2))
+        with pytest.raises(ValueError, match=r"target has no 3\.bias, 3\.weight"):
+            networks[1].update(networks[0])
+
+    @pytest.mark.parametrize("which", [0, 1])
+    def test_after_loading_with_assign(self, networks, which: int) -> None:
+        self.part(networks, which).load_state_dict(plain(5).state_dict(), assign=True)
+        self.assert_moves(*networks)
+
+    @pytest.mark.parametrize("which", [0, 1])
+    def test_after_data_was_replaced(self, networks, which: int) -> None:
+        self.part(networks, which)[0].weight.data = torch.randn(4, 3)
+        self.assert_moves(*networks)
+
+    @pytest.mark.parametrize("which", [0, 1])
+    def test_after_they_came_to_share_storage(self, networks, which: int) -> None:
+        self.part(networks, which)[0].weight.data = self.part(networks, 1 - which)[0].weight.data
+        with pytest.raises(ValueError, match="shares storage"):
+            networks[1].update(networks[0])
+
+    def test_with_another_online_network_and_back(self, networks) -> None:
+        online, target = networks
+        self.assert_moves(plain(5), target)
+        self.assert_moves(online, target)
+
+    def test_a_copy_is_another_target(self, networks) -> None:
+        online, target = networks
+        twin, before = copy.deepcopy(target), copy.deepcopy(target.state_dict())
+        self.assert_moves(online, twin)
+        assert all(torch.equal(value, target.state_dict()[name]) for name, value in before.items())
+
+    def test_what_is_pickled_holds_no_online_network(self, networks) -> None:
+        online, target = networks
+        sizes = []
+        for each in (TargetNetwork(online, tau=0.25), target):
+            torch.save(each, file := io.BytesIO())
+            sizes.append(len(file.getvalue()))
+        assert sizes[0] == sizes[1]
 
 
 class TestPrecision:

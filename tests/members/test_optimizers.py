@@ -3,7 +3,10 @@
 import pytest
 import torch
 
+from companion.averaging import soft_update
 from companion.members import MLP, Adam, optimizers
+
+STEPS = (optimizers.fused_step, optimizers.plain_step)
 
 
 def test_it_is_torchs_adam_member_by_member():
@@ -23,6 +26,32 @@ def test_it_is_torchs_adam_member_by_member():
     for member, network in enumerate(alone):
         for a, b in zip(together.parameters(), network.parameters(), strict=True):
             torch.testing.assert_close(a[member : member + 1].double(), b, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize(("dtype", "rounding"), [(torch.float64, 1e-14), (torch.float32, 1e-5)])
+def test_the_kernel_makes_the_step_that_is_written(dtype, rounding):
+    """Two soft updates with tau = 1 − beta, from zero; in float64 to its rounding, so nothing is left out."""
+    generator, betas = torch.Generator().manual_seed(0), (0.9, 0.999)
+    moments = {step: [torch.zeros(3, 50, dtype=dtype) for _ in betas] for step in STEPS}
+    for count in range(1, 300):
+        gradient = torch.randn(3, 50, dtype=dtype, generator=generator) * 10.0 ** (count % 7 - 3)
+        made = [step(gradient, *moments[step], torch.tensor(float(count)), betas, 1e-8) for step in STEPS]
+        torch.testing.assert_close(*made, rtol=rounding, atol=rounding)
+    for kernel, plain in zip(*moments.values(), strict=True):
+        torch.testing.assert_close(kernel, plain, rtol=rounding, atol=rounding)
+
+
+def test_its_averages_are_the_books_soft_updates():
+    generator = torch.Generator().manual_seed(0)
+    first, second = torch.zeros(2, 3, 5)
+    slow, slower = torch.zeros(2, 3, 5)
+    for count in range(1, 20):
+        gradient = torch.randn(3, 5, generator=generator)
+        optimizers.plain_step(gradient, first, second, torch.tensor(float(count)), (0.9, 0.999), 1e-8)
+        soft_update([gradient], [slow], 1 - 0.9)
+        soft_update([gradient.square()], [slower], 1 - 0.999)
+    assert torch.equal(first, slow)
+    assert torch.equal(second, slower)
 
 
 def test_a_gradient_of_zero_moves_nothing():

@@ -392,8 +392,8 @@ def test_two_processes_give_the_result_of_one(tmp_path):
 import sys
 import numpy as np
 from companion import rl
-from companion.runs.processes import rank_and_world
-rank, world = rank_and_world()
+from companion.runs.processes import launched
+rank = launched().rank
 settings = {SMALL!r} | dict(tau=[1.0, 0.1, 0.01], hidden=[(16,), (32,)], seeds=3, learning_rate=[1e-3, 1e30], film=True)
 for path in sys.argv[1:]:
     for _ in range(2):

@@ -115,7 +115,7 @@ def test_one_members_wild_settings_touch_no_other():
         ({"algorithm": "dqm"}, "unknown algorithm 'dqm': did you mean 'dqn'"),
         ({"environment": "CartPole"}, "unknown environment 'CartPole': did you mean 'CartPole-v1'"),
         ({"environment": "Pendulum-v1"}, "continuous actions"),
-        ({"tua": 0.1}, "unknown setting 'tua' of DQNSettings: did you mean 'tau'"),
+        ({"tua": 0.1}, "unknown setting 'tua' of DQN: did you mean 'tau'"),
         ({"learning_rat": 0.1}, "did you mean 'learning_rate'"),
         ({"tau": 1.5}, "tau=1.5 is out of range; it must be between 0 and 1"),
         ({"tau": [0.1, -0.1]}, "tau=-0.1 is out of range"),

@@ -4,6 +4,7 @@ The tests' own type checker would come first, so the calls are made in a process
 """
 
 import functools
+import inspect
 import subprocess
 import sys
 
@@ -12,7 +13,7 @@ import pytest
 from companion import rl, supervised, vision
 from companion.rl.algorithms import ALGORITHMS
 from companion.runs.settings import check
-from companion.runs.words import _THEIRS, ours_for
+from companion.runs.words import THEIRS, ours_for
 from companion.vision import byol, moco
 from tests.helpers import child_environment
 
@@ -196,14 +197,18 @@ def test_what_others_call_a_thing_is_answered_with_what_it_is_called_here(call, 
 
 
 def test_a_misspelt_argument_of_the_call_is_known_too():
-    with pytest.raises(ValueError, match="unknown setting 'stepz' of DQNSettings: did you mean 'steps'"):
+    with pytest.raises(ValueError, match="unknown setting 'stepz' of DQN: did you mean 'steps'"):
         rl.train("dqn", "CartPole-v1", stepz=3)
 
 
 def test_the_table_knows_only_names_that_there_are():
-    kinds = [settings for settings, _ in ALGORITHMS.values()] + [byol.BYOL, moco.MoCo, supervised.Settings]
+    kinds = [settings for settings, _ in ALGORITHMS.values()] + [
+        byol.BYOLSettings,
+        moco.MoCoSettings,
+        supervised.SupervisedSettings,
+    ]
     known = {name for settings in kinds for name in check(settings, {})}
     for train in (rl.train, supervised.train, vision.train):
-        known |= set(train.__wrapped__.__annotations__)
-    assert {ours.partition(" ")[0] for ours in _THEIRS} <= known
+        known |= set(inspect.signature(train).parameters)
+    assert {ours.partition(" ")[0] for ours in THEIRS} <= known
     assert ours_for("lr", []) == []

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import torch
 
-import companion
-from companion import files
+from companion import files, version
 from companion.runs import checkpoints
 from companion.runs.checkpoints import Checkpoint, load, save
+from companion.runs.processes import Processes
 from tests.helpers import child_environment, full_disk
 
 ARGUMENTS = {"algorithm": "td3", "tau": [1.0, 0.1], "hidden": (64, 64), "period": 1, "steps": 100, "error_clip": np.inf}
@@ -108,11 +108,11 @@ def test_an_argument_that_is_gone_is_refused(path):
 def test_another_version_is_refused(path, monkeypatch):
     save(path, ARGUMENTS, make_state())
     with monkeypatch.context() as later:
-        later.setattr(companion, "__version__", "9.9")
-        with pytest.raises(ValueError, match=r"is a slow-copy checkpoint, format 2, version .*go on with that version"):
+        later.setattr(version, "__version__", "9.9")
+        with pytest.raises(ValueError, match=r"is a slow-copy checkpoint, format 3, version .*go on with that version"):
             load(path, ARGUMENTS)
-    monkeypatch.setattr(checkpoints, "FORMAT", 3)
-    with pytest.raises(ValueError, match=r"and this is a slow-copy checkpoint, format 3"):
+    monkeypatch.setattr(checkpoints, "FORMAT", 4)
+    with pytest.raises(ValueError, match=r"and this is a slow-copy checkpoint, format 4"):
         load(path, ARGUMENTS)
 
 
@@ -239,7 +239,7 @@ def test_a_run_without_a_path_has_no_checkpoint():
 
 def test_each_process_has_its_own(path, monkeypatch):
     for rank in range(2):
-        monkeypatch.setattr(checkpoints, "rank_and_world", lambda rank=rank: (rank, 2))
+        monkeypatch.setattr(checkpoints, "launched", lambda rank=rank: Processes(rank, 2))
         checkpoint = Checkpoint(path, ARGUMENTS)
         assert checkpoint.load() is None
         checkpoint.save(rank)
@@ -250,14 +250,14 @@ def test_each_process_has_its_own(path, monkeypatch):
 def test_processes_that_train_together_have_one_which_the_first_writes_and_all_go_on_from(path, monkeypatch):
     told = []
 
-    def from_first(value):
+    def broadcast(self, value):
         told.append(value)
         return told[0]
 
-    monkeypatch.setattr(checkpoints, "from_first", from_first)
+    monkeypatch.setattr(Processes, "broadcast", broadcast)
     both = []
     for rank in range(2):
-        monkeypatch.setattr(checkpoints, "rank_and_world", lambda rank=rank: (rank, 2))
+        monkeypatch.setattr(checkpoints, "launched", lambda rank=rank: Processes(rank, 2))
         both.append(Checkpoint(path, ARGUMENTS, every=0, together=True))
     assert [checkpoint.due for checkpoint in both] == [True, False]
     for number, checkpoint in enumerate(both):

@@ -95,11 +95,11 @@ def test_an_animation_of_lines_is_small_and_one_of_noise_is_held_down(page, monk
     noise = np.random.default_rng(0)
     pictures = [Image.fromarray(noise.integers(0, 256, (200, 300, 3), dtype=np.uint8)) for _ in range(4)]
     monkeypatch.setattr(figures, "LARGE", 10**9)
-    without_loss = figures._webp(pictures, 50)
+    without_loss = figures.webp(pictures, 50)
     first = np.asarray(Image.open(io.BytesIO(without_loss)).convert("RGB"))
     np.testing.assert_array_equal(first, np.asarray(pictures[0]))
     monkeypatch.setattr(figures, "LARGE", 10_000)
-    assert len(figures._webp(pictures, 50)) < 0.7 * len(without_loss)
+    assert len(figures.webp(pictures, 50)) < 0.7 * len(without_loss)
 
 
 def test_a_drawing_keeps_its_colours_in_few_and_a_photograph_keeps_its_many():
@@ -108,11 +108,11 @@ def test_a_drawing_keeps_its_colours_in_few_and_a_photograph_keeps_its_many():
     fig.savefig(buffer, dpi=200)
     plt.close(fig)
     drawing = Image.open(buffer).convert("RGB")
-    kept = Image.open(io.BytesIO(figures._png(drawing)))
+    kept = Image.open(io.BytesIO(figures.png(drawing)))
     assert kept.mode == "P"
     assert np.abs(np.asarray(kept.convert("RGB"), dtype=int) - np.asarray(drawing, dtype=int)).max() <= 24
     rainbow = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
-    kept = Image.open(io.BytesIO(figures._png(Image.fromarray(rainbow))))
+    kept = Image.open(io.BytesIO(figures.png(Image.fromarray(rainbow))))
     np.testing.assert_array_equal(np.asarray(kept.convert("RGB")), rainbow)
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from companion import vision
+from companion.runs.processes import ALONE, Processes
 from companion.vision.momentum import MomentumLearner
 from companion.vision.training import Training
 
@@ -203,12 +204,11 @@ PICTURES = vision.shapes(train=256, test=64)
 SMALL = {"batch_size": 32, "hidden": 16, "embedding": 8, "warmup": 2}
 
 
-def in_double(algorithm: str, *, steps: int, seed: int = 0, **settings) -> Training:
+def in_double(algorithm: str, *, steps: int, seed: int = 0, processes: Processes = ALONE, **settings) -> Training:
     """A learner in training, in double precision, as `vision.train` would make it."""
     learner = vision.make_learner(algorithm, updates=steps, seed=seed, **{**SMALL, **settings}).double()
-    shuffle = getattr(learner.settings, "shuffle", False)
-    size = learner.settings.batch_size
-    views = InDouble(PICTURES.train.images, PICTURES.augmentation, batch_size=size, seed=seed, shuffle=shuffle)
+    given = {"batch_size": learner.settings.batch_size, "seed": seed, "shuffle": learner.shuffle}
+    views = InDouble(PICTURES.train.images, PICTURES.augmentation, **given, processes=processes)
     return Training(learner, views, steps)
 
 

@@ -35,7 +35,7 @@ def test_updates_are_those_of_the_paper(settings):
         views = in_order(step)
         expected = plain.step(step, views.first, views.second, order)
         training.step(step)
-        assert training.read_loss(1).item() == pytest.approx(expected, rel=1e-6)  # which adds up in single precision
+        assert training.read_loss().item() == pytest.approx(expected, rel=1e-6)  # which adds up in single precision
         assert_close(learner.online.parameters(), plain.online)
         assert_close(learner.target.parameters(), plain.target)
         assert_close(learner.online.buffers(), plain.running)

@@ -8,7 +8,8 @@ import torch
 import xarray as xr
 
 from companion import vision
-from companion.vision import parallel, training
+from companion.runs.processes import ALONE, Processes
+from companion.vision import training
 from tests.helpers import torchrun
 from tests.vision.reference import assert_close, in_double
 
@@ -36,32 +37,28 @@ SCRIPT = f"""
 import sys
 import torch
 from companion import vision
-from companion.runs.processes import rank_and_world
-from companion.vision.parallel import everyone, mine, one_batch_for_all, total, world
+from companion.runs.processes import launched
 from tests.vision.reference import in_double
 
-folder, (rank, processes) = sys.argv[1], rank_and_world()
-found = dict()
-assert world() == 1
-with one_batch_for_all():
-    assert world() == 2
-    for case, (algorithm, settings) in {CASES!r}.items():
-        training, losses = in_double(algorithm, steps={STEPS}, **settings), []
-        for step in range(1, {STEPS} + 1):
-            training.step(step)
-            losses.append(training.read_loss(1).item())
-        state = training.learner.state_dict()
-        found[case] = dict(losses=losses, state={{k: v for k, v in state.items() if isinstance(v, torch.Tensor)}})
-        if algorithm == "moco":
-            found[case]["drift"] = training.learner.drift(training.views, {STEPS})
-    whole = torch.arange(12.0, dtype=torch.float64).view(4, 3)
-    own = mine(whole).clone().requires_grad_()
-    found["rows"] = everyone(own.detach())
-    assert len(own) == 2
-    summed = total(own)
-    ((rank + 1) * summed.square()).sum().backward()
-    found["total"] = dict(sum=summed.detach(), gradient=own.grad)
-assert world() == 1
+folder, processes = sys.argv[1], launched()
+rank, found = processes.rank, dict()
+assert processes.world == 2
+for case, (algorithm, settings) in {CASES!r}.items():
+    training, losses = in_double(algorithm, steps={STEPS}, processes=processes, **settings), []
+    for step in range(1, {STEPS} + 1):
+        training.step(step)
+        losses.append(training.read_loss().item())
+    state = training.learner.state_dict()
+    found[case] = dict(losses=losses, state={{k: v for k, v in state.items() if isinstance(v, torch.Tensor)}})
+    if algorithm == "moco":
+        found[case]["drift"] = training.learner.drift(training.views, {STEPS})
+whole = torch.arange(12.0, dtype=torch.float64).view(4, 3)
+own = processes.rows(whole).clone().requires_grad_()
+found["rows"] = processes.all_gather(own.detach())
+assert len(own) == 2
+summed = processes.all_reduce(own)
+((rank + 1) * summed.square()).sum().backward()
+found["total"] = dict(sum=summed.detach(), gradient=own.grad)
 torch.save(found, f"{{folder}}/found.{{rank}}.pt")
 
 pictures = vision.shapes(train=128, test=64)
@@ -110,7 +107,7 @@ def test_every_process_has_the_networks_of_one_that_has_the_whole_batch(folder, 
     begun = {name: tensor.clone() for name, tensor in alone.learner.state_dict().items() if torch.is_tensor(tensor)}
     for step, loss in enumerate(first["losses"], 1):
         alone.step(step)
-        assert alone.read_loss(1).item() == pytest.approx(loss, rel=1e-6)
+        assert alone.read_loss().item() == pytest.approx(loss, rel=1e-6)
     expected = {name: tensor for name, tensor in alone.learner.state_dict().items() if torch.is_tensor(tensor)}
     assert expected.keys() == first["state"].keys()
     for name, tensor in expected.items():
@@ -157,7 +154,7 @@ def test_the_result_is_that_of_one_process(folder, algorithm, more):
 
 
 def test_a_batch_that_cannot_be_split_is_refused(monkeypatch):
-    monkeypatch.setattr(training, "rank_and_world", lambda: (0, 2))
+    monkeypatch.setattr(training, "launched", lambda: Processes(0, 2))
     pictures = vision.shapes(train=64, test=32)
     for settings, message in [
         ({"batch_size": 33}, "batch_size=33 cannot be split over 2 processes; give a multiple of it"),
@@ -169,7 +166,6 @@ def test_a_batch_that_cannot_be_split_is_refused(monkeypatch):
 
 def test_one_process_has_every_row():
     rows = torch.arange(6).view(3, 2)
-    with parallel.one_batch_for_all():
-        assert parallel.world() == 1
-        assert torch.equal(parallel.mine(rows), rows)
-        assert torch.equal(parallel.everyone(rows), rows)
+    assert torch.equal(ALONE.rows(rows), rows)
+    assert torch.equal(ALONE.all_gather(rows), rows)
+    assert torch.equal(ALONE.all_reduce(rows), rows)

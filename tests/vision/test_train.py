@@ -15,6 +15,7 @@ import xarray as xr
 
 from companion import vision
 from companion.runs import checkpoints
+from companion.runs.described import fingerprint
 from companion.vision import byol, probes, training
 from companion.vision.evaluation import calibrated, evaluate
 from companion.vision.training import Training
@@ -71,8 +72,8 @@ def test_settings_that_are_not_given_have_their_defaults_and_every_argument_is_t
     assert run.attrs["algorithm"] == "byol"
     assert run.attrs["dataset"] == "shapes"
     assert run.attrs["tau"] == [1.0, 0.1]
-    assert run.attrs["predictor_rate"] == vision.byol.BYOL().predictor_rate
-    for name in vision.byol.BYOL.__dataclass_fields__:
+    assert run.attrs["predictor_rate"] == vision.byol.BYOLSettings().predictor_rate
+    for name in vision.byol.BYOLSettings.__dataclass_fields__:
         assert name in run.attrs
     for name in ("seeds", "epochs", "evaluate_every", "augmentation", "device", "threads", "versions", "wall_seconds"):
         assert name in run.attrs
@@ -89,6 +90,30 @@ def test_a_network_is_the_same_whichever_others_train_beside_it(algorithm):
     crowd = train(algorithm, tau=[1.0, 0.1], seeds=2)
     assert_same_numbers(crowd.sel(tau=0.1, seed=1), train(algorithm, tau=0.1, seeds=[1]).sel(seed=1))
     assert not np.array_equal(crowd["spread"].sel(seed=0), crowd["spread"].sel(seed=1))
+
+
+@pytest.mark.parametrize("algorithm", ["byol", "moco"])
+def test_networks_that_start_alike_share_their_views_and_their_first_measurement(algorithm, monkeypatch):
+    drawn, judged = [], []
+    monkeypatch.setattr(training.Views, "draw", noting(training.Views.draw, drawn))
+    monkeypatch.setattr(training, "calibrated", noting(training.calibrated, judged))
+    sweep = {"tau": [0.5, 0.1], "hidden": [16, 24], "seeds": 2}
+    shared = train(algorithm, **sweep)
+    assert len(judged) == 4, "two widths, two seeds"
+    assert len(drawn) == 2 * 8, "two seeds, eight steps"
+    monkeypatch.setattr(training, "KEPT", 0)
+    assert_same_numbers(shared, train(algorithm, **sweep))
+    assert len(drawn) > 9 * 8
+
+
+def noting(function, calls):
+    """The function, which notes each of its calls."""
+
+    def noted(*given):
+        calls.append(given)
+        return function(*given)
+
+    return noted
 
 
 @pytest.mark.parametrize("algorithm", ["byol", "moco"])
@@ -289,7 +314,9 @@ def test_an_augmentations_values_are_recorded_to_the_last_digit(value, monkeypat
     """Of other types than the one that is asked for, too, which print fewer digits."""
     how = vision.Augmentation()
     vars(how)["grayscale"] = value
-    monkeypatch.setattr(training, "Run", lambda *words, arguments, **more: pytest.fail(arguments["augmentation"]))
+    monkeypatch.setattr(
+        training, "experiment", lambda *words, arguments, **more: pytest.fail(arguments["augmentation"])
+    )
     with pytest.raises(pytest.fail.Exception, match=re.escape(f"grayscale={float(value)!r},")):
         train(augmentation=how)
 
@@ -313,7 +340,9 @@ def test_a_checkpoint_of_other_arguments_is_refused_before_training(changed, mes
     arguments = {
         "algorithm": "byol",
         "dataset": "shapes",
-        "pictures": training._fingerprint(PICTURES),
+        "pictures": fingerprint(
+            *(tensor for part in (PICTURES.train, PICTURES.test) for tensor in (part.images, part.labels))
+        ),
         "classes": len(PICTURES.classes),
         **vars(learner.settings),
         **{name: SMALL[name] for name in ("batch_size", "hidden", "embedding", "warmup")},
@@ -350,8 +379,8 @@ def test_two_processes_give_the_result_of_one(tmp_path):
     script.write_text(f"""
 import sys
 from companion import vision
-from companion.runs.processes import rank_and_world
-rank, world = rank_and_world()
+from companion.runs.processes import launched
+rank = launched().rank
 pictures = vision.shapes(train=128, test=64)
 settings = {SMALL!r} | dict(queue_size=96, tau=[1.0, 0.1, 0.01], keep_features=True, checkpoint=sys.argv[1])
 stopped = vision.train("moco", pictures, **settings, minutes=0)
@@ -534,7 +563,7 @@ def entered(monkeypatch):
     """``entered(learner_type)``: the name of an algorithm with a reader's learner."""
 
     def enter(learner_type: type) -> str:
-        monkeypatch.setitem(training.ALGORITHMS, "mine", (byol.BYOL, learner_type))
+        monkeypatch.setitem(training.ALGORITHMS, "mine", (byol.BYOLSettings, learner_type))
         return "mine"
 
     return enter
@@ -552,9 +581,9 @@ def test_a_readers_learner_goes_on_from_its_checkpoint_with_the_same_bits(entere
 @pytest.mark.parametrize(
     ("learner", "error", "message"),
     [
-        (KeepsATensor, ValueError, "own of the learner is a tensor that its state_dict does not hold"),
-        (KeepsANumber, ValueError, "own was 1.0 and is 1.1, which a checkpoint does not hold"),
-        (KeepsAGenerator, TypeError, "numbers is a numpy.random._generator.Generator, whose state"),
+        (KeepsATensor, ValueError, "learner.own is a tensor that its state_dict does not hold"),
+        (KeepsANumber, ValueError, "learner.own was 1.0 and is 1.1, which a checkpoint does not hold"),
+        (KeepsAGenerator, TypeError, "learner.numbers is a numpy.random._generator.Generator, whose state"),
         (DropsOut, ValueError, "random numbers of torch's global generator were used"),
     ],
 )

@@ -52,6 +52,18 @@ def test_an_epoch_shows_each_picture_once_but_for_what_does_not_fill_a_batch(bat
     assert batch_size != 8 or left_out[0] != left_out[1]
 
 
+def test_what_is_kept_is_what_would_be_drawn_and_no_more_than_asked_for():
+    plain = make(noise(), shuffle=True)
+    size = sum(tensor.nbytes for tensor in vars(plain(1)).values())
+    views = make(noise(), shuffle=True, keep=2 * size + size // 2)
+    first = [views(step) for step in (3, 1, 9, 2)]
+    again = [views(step) for step in (3, 1, 9, 2)]
+    assert [a is b for a, b in zip(first, again, strict=True)] == [True, True, False, False]
+    for step, a, b in zip((3, 1, 9, 2), first, again, strict=True):
+        assert same(a, plain(step))
+        assert same(b, plain(step))
+
+
 def test_the_order_of_an_epoch_has_no_preference():
     views = make(numbered(), batch_size=PICTURES)
     places = torch.stack([views.pictures(step) for step in range(1, 401)]).double()

@@ -29,10 +29,10 @@ from jaxtyping import Bool, Float, Float32, Int64
 from torch import Tensor
 
 from companion.members import Streams
+from companion.names import nearest
 from companion.rl import environments
 from companion.rl.environments.worlds import Player, Transition
 from companion.runs.described import described
-from companion.runs.settings import nearest
 
 __all__ = ["GymnasiumWorld"]
 

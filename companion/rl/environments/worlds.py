@@ -12,9 +12,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-import companion
 from companion.members import Streams
 from companion.rl.environments.environment import Environment
+from companion.version import __version__
 
 __all__ = ["Player", "TensorWorld", "Transition", "World"]
 
@@ -116,7 +116,7 @@ class TensorWorld:
         device: where it runs.
     """
 
-    simulator = f"companion {companion.__version__}"
+    simulator = f"companion {__version__}"
     captured = True
 
     def __init__(self, environment: Environment, seeds: Sequence[int], device: torch.device) -> None:

@@ -1,0 +1,78 @@
+"""Small sizes, to try on a CPU all that waits for a GPU."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+COUNTED = {"rl": ("steps", 16, False), "supervised": ("steps", 20, True), "vision": ("epochs", 5, True)}
+"""What a training call counts, how often it measures by default, and whether also before it begins."""
+APART = 4
+"""Steps from one measurement to the next."""
+BATCH = 16
+"""Pictures in a batch."""
+
+
+def make_small() -> None:
+    """Let every training call be small, and noise stand in for CIFAR-10, whose files may not be here."""
+    from companion import rl, supervised, vision
+
+    for module in (rl, supervised, vision):
+        module.train = smaller(module.train)
+    vision.cifar10 = vision.training.DATASETS["cifar10"] = noise  # type: ignore[assignment]
+
+
+def smaller(train: Callable[..., Any]) -> Callable[..., Any]:
+    """A training call that takes few steps, on few pictures, and returns a result of the shape that was asked for."""
+    part = train.__module__.split(".")[1]
+    unit, often, before = COUNTED[part]
+    apart = APART if unit == "steps" else 1
+
+    @functools.wraps(train)
+    def small(*arguments: Any, **settings: Any) -> Any:
+        total = settings.get(unit, inspect.signature(train).parameters[unit].default)
+        every = settings.get("evaluate_every") or max(1, total // often)
+        marks = sorted({*range(0 if before else every, total, every), total})
+        few = apart * (len(marks) - before - 1) + 1
+        settings |= {unit: few, "evaluate_every": apart}
+        if part == "rl":
+            settings["learning_starts"] = 0
+        elif part == "vision":
+            arguments, settings = _few_pictures(*arguments, **settings)
+        run = train(*arguments, **settings)
+        return run.assign_coords({unit.rstrip("s"): marks}).assign_attrs({unit: total, "evaluate_every": every})
+
+    return small
+
+
+def _few_pictures(algorithm: str, dataset: Any = "shapes", **settings: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Small batches, and as many of them in the queue as it was to hold, and in an epoch."""
+    from companion import vision
+
+    data = vision.load(dataset) if isinstance(dataset, str) else dataset
+    usual = vars(vision.make_learner(algorithm).settings)
+    ratio = settings.get("batch_size", usual["batch_size"]) // BATCH
+    many = BATCH
+    if algorithm == "moco":
+        size = settings.get("queue_size", usual["queue_size"])
+        sizes = [each // ratio for each in (size if isinstance(size, list) else [size])]
+        settings["queue_size"] = sizes if isinstance(size, list) else sizes[0]
+        many = max(sizes)
+    few = vision.Pictures(data.train.images[:many], data.train.labels[:many])
+    data = vision.Dataset(data.name, few, data.test, data.classes, data.augmentation)
+    return (algorithm, data), settings | {"batch_size": BATCH, "warmup": 0}
+
+
+def noise() -> Any:
+    """A data set of noise, as many pictures to train on as CIFAR-10, since steps are counted by them."""
+    import torch
+
+    from companion import vision
+
+    def pictures(many: int) -> vision.Pictures:
+        images = torch.randint(256, (many, 3, 16, 16), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+        return vision.Pictures(images, torch.arange(many) % 10)
+
+    return vision.Dataset("noise", pictures(50_000), pictures(10 * BATCH), tuple("0123456789"), vision.Augmentation())
