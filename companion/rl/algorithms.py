@@ -27,7 +27,7 @@ def make_agents(
     """A population by itself, on the CPU, to be handled by hand: its networks looked at, its ``learn`` called.
 
         agents = rl.make_agents("td3", observation_size=3, action_size=1, seeds=2, tau=[1.0, 0.005])
-        agents.learn(batch, smoothing)
+        agents.learn(batch, noise, update=0)
 
     Args:
         algorithm: ``"dqn"``, ``"ddpg"``, ``"td3"`` or ``"sac"``.

@@ -39,9 +39,8 @@ class ContinuousAgents(nn.Module):
 
     DISCRETE: ClassVar[bool] = False
     WATCHED: ClassVar[Mapping[str, Watch]] = {"loss": "mean", "q_mean": "mean", "q_max": "max"}
-    DRAWS: ClassVar[tuple[str, ...]] = ()
     settings: Any
-    forms: tuple[dict[str, Any], ...] = ({},)
+    cycle: int = 1
     actor: MLP
     critic: MLP
     target_actor: MLP

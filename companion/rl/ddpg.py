@@ -100,11 +100,13 @@ class Agents(ContinuousAgents):
         self.target_actor_weights = flatten(self.target_actor)
         self.target_critic_weights = flatten(self.target_critic).view_as(self.critic_weights)
 
-    def learn(self, batch: Batch) -> dict[str, Float[Tensor, "member"]]:
+    def learn(self, batch: Batch, noise: dict[str, Tensor], update: int) -> dict[str, Float[Tensor, "member"]]:
         """One update of the critic, one of the actor, and one of their slow copies.
 
         Args:
             batch: transitions of every member.
+            noise: nothing; DDPG draws no random numbers when it learns.
+            update: of any number; all are alike.
 
         Returns:
             What to watch, a number a member: ``loss`` (the critic's), ``q_mean`` (mean Q(s, a)), ``q_max`` (largest

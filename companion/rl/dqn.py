@@ -26,7 +26,7 @@ Departures from the paper, whose task was Atari games from pixels:
 
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float, Int
@@ -86,8 +86,7 @@ class Agents(nn.Module):
 
     DISCRETE: ClassVar[bool] = True
     WATCHED: ClassVar[Mapping[str, Watch]] = {"loss": "mean", "q_mean": "mean", "q_max": "max"}
-    DRAWS: ClassVar[tuple[str, ...]] = ()
-    forms: tuple[dict[str, Any], ...] = ({},)
+    cycle: int = 1
     steps: Tensor
 
     def __init__(
@@ -125,11 +124,13 @@ class Agents(nn.Module):
         any_action = (which * self.actions).long()
         return torch.where(coin < epsilon, any_action, self.policy(observation[:, None]).squeeze(1))
 
-    def learn(self, batch: Batch) -> dict[str, Float[Tensor, "member"]]:
+    def learn(self, batch: Batch, noise: dict[str, Tensor], update: int) -> dict[str, Float[Tensor, "member"]]:
         """Take one gradient step on a batch, then let the target network follow.
 
         Args:
             batch: transitions of every member.
+            noise: nothing; DQN draws no random numbers when it learns.
+            update: of any number; all are alike.
 
         Returns:
             What to watch, a number a member: ``loss``, ``q_mean`` (mean Q(s, a)) and ``q_max`` (largest |Q(s, a)|).

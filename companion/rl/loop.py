@@ -63,8 +63,7 @@ class Loop:
         capacity = min(int(settings.buffer_size.max()), steps)
         self.replay = Replay(settings.buffer_size, capacity, world.observation_size, world.action_size)
         uniform = {**agents.uniform, "reset": world.reset_width, "replay": settings.batch_size}
-        normal = {**agents.normal, **dict.fromkeys(agents.DRAWS, settings.batch_size * world.action_size)}
-        self.noise = Noise(seeds, uniform | normal, world.device, normal=normal)
+        self.noise = Noise(seeds, {**uniform, **agents.normal}, world.device, normal=agents.normal)
         self.watched = {name: torch.zeros(len(seeds), device=world.device) for name in agents.WATCHED}
         self.taken = 0
         """Steps that were taken."""
@@ -73,13 +72,12 @@ class Loop:
         self._guard = StateGuard(agents, "agents")  # type: ignore[arg-type]  # a module, as all that we make
 
         captured = partial(Captured, device=world.device, report=report)
-        if world.captured:
-            self._collect: Callable[[], None] = captured(self.collect)
-            self._forms: list[Callable[[], None]]
-            self._forms = [captured(partial(self._collect_then, partial(self.learn, form))) for form in agents.forms]
-        else:
-            self._collect = self.collect
-            self._forms = [partial(self._collect_then, captured(partial(self.learn, form))) for form in agents.forms]
+        learn = [partial(self.learn, update) for update in range(agents.cycle)]
+        self._collect: Callable[[], None] = captured(self.collect) if world.captured else self.collect
+        self._both: list[Callable[[], None]] = [
+            captured(partial(self._collect_and, each)) if world.captured else partial(self._collect_and, captured(each))
+            for each in learn
+        ]
 
     def step(self, step: int) -> None:
         """Take step 1, 2, 3, …: every member acts once and, after ``learning_starts`` steps, learns once."""
@@ -90,7 +88,7 @@ class Loop:
             if update == 0:
                 self._collect()
             else:
-                self._forms[(update - 1) % len(self._forms)]()
+                self._both[(update - 1) % self.agents.cycle]()
         self.taken = step
 
     def collect(self) -> None:
@@ -101,16 +99,14 @@ class Loop:
         seen, reward, terminated, real = self.world.step(action, noise["reset"])
         self.replay.store(observation, action.view(len(action), -1).float(), reward, seen, terminated, real)
 
-    def learn(self, form: Mapping[str, Any]) -> None:
+    def learn(self, update: int) -> None:
         """Every member learns from a batch of what it remembers, by the random numbers that :meth:`collect` drew.
 
         Args:
-            form: of the update, one of ``agents.forms``.
+            update: how many updates came before, modulo ``agents.cycle``.
         """
         noise = self.noise.drawn
-        batch = self.replay.sample(noise["replay"])
-        drawn = {name: noise[name].view_as(batch.action) for name in self.agents.DRAWS}
-        seen = self.agents.learn(batch, **drawn, **form)
+        seen = self.agents.learn(self.replay.sample(noise["replay"]), noise, update)
         for name, how in self.agents.WATCHED.items():
             if how == "max":
                 torch.maximum(self.watched[name], seen[name], out=self.watched[name])
@@ -175,7 +171,7 @@ class Loop:
         self.taken, self.measured = state["taken"], state["measured"]
         self.noise.seek(self.taken)
 
-    def _collect_then(self, learn: Callable[[], None]) -> None:
+    def _collect_and(self, learn: Callable[[], None]) -> None:
         self.collect()
         learn()
 

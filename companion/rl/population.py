@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from companion.rl.environments import Player
+from companion.rl.replay import Batch
 
 __all__ = ["Population", "Watch"]
 
@@ -23,8 +24,6 @@ class Population(Player, Protocol):
     """Whether actions are discrete."""
     WATCHED: ClassVar[Mapping[str, Watch]]
     """What :meth:`learn` returns to be watched."""
-    DRAWS: ClassVar[tuple[str, ...]]
-    """What :meth:`learn` draws: for each of these a standard normal number for each number of a batch's actions."""
     settings: Any
     """The algorithm's :class:`~companion.runs.settings.Settings`."""
 
@@ -34,22 +33,30 @@ class Population(Player, Protocol):
 
     @property
     def uniform(self) -> Mapping[str, int]:
-        """How many uniform numbers in [0, 1) :meth:`act` needs, by purpose."""
+        """How many uniform numbers in [0, 1) a step needs, by purpose."""
 
     @property
     def normal(self) -> Mapping[str, int]:
         """How many standard normal ones."""
 
     @property
-    def forms(self) -> Sequence[Mapping[str, Any]]:
-        """Keyword arguments of :meth:`learn` from one update to the next, over and over. A GPU records each form."""
+    def cycle(self) -> int:
+        """Updates after which they are alike again. A GPU records each of them."""
 
     def act(self, observation: Float[Tensor, "member observation"], noise: dict[str, Tensor]) -> Tensor:
         """Choose each member's action in training."""
 
-    @property
-    def learn(self) -> Any:
-        """``learn(batch, **drawn, **form)``: update every network once, and return what is watched, ``(member,)``."""
+    def learn(self, batch: Batch, noise: dict[str, Tensor], update: int) -> dict[str, Float[Tensor, "member"]]:
+        """Update all networks once.
+
+        Args:
+            batch: transitions of every member.
+            noise: random numbers by purpose, ``(member, number)``; those that the algorithm asks for.
+            update: how many updates came before, or that modulo :attr:`cycle`.
+
+        Returns:
+            What to watch, a number a member.
+        """
 
     def state_dict(self) -> dict[str, Any]:
         """All that lasts of them, by name; it shares their memory."""

@@ -112,7 +112,6 @@ class Agents(ContinuousAgents):
     """
 
     WATCHED: ClassVar[Mapping[str, Watch]] = {**ContinuousAgents.WATCHED, "entropy": "mean", "temperature": "mean"}
-    DRAWS: ClassVar[tuple[str, ...]] = ("next_action", "new_action")
     settings: SACSettings
 
     def __init__(
@@ -124,6 +123,7 @@ class Agents(ContinuousAgents):
         device: torch.device,
     ) -> None:
         super().__init__(settings, action_size, device)
+        self.normal |= dict.fromkeys(("next_action", "new_action"), settings.batch_size * action_size)
         self.all_clipped = bool(settings.clipped_double_q.all())
 
         actor_sizes = (observation_size, *settings.hidden, 2 * action_size)
@@ -152,18 +152,13 @@ class Agents(ContinuousAgents):
         action, _ = squashed_gaussian(self.actor(observation[:, None]).squeeze(1), noise["explore"])
         return self.random_at_first(action, noise)
 
-    def learn(
-        self,
-        batch: Batch,
-        next_action: Float[Tensor, "member batch action"],
-        new_action: Float[Tensor, "member batch action"],
-    ) -> dict[str, Float[Tensor, "member"]]:
+    def learn(self, batch: Batch, noise: dict[str, Tensor], update: int) -> dict[str, Float[Tensor, "member"]]:
         """One update of the critics, one of the actor, one of the temperature, and one of the critics' slow copies.
 
         Args:
             batch: transitions of every member.
-            next_action: standard normal numbers, of which the label's action is drawn.
-            new_action: standard normal numbers, of which the policy's new action is drawn.
+            noise: ``next_action`` and ``new_action``, standard normal, ``(member, batch · action)`` each.
+            update: of any number; all are alike.
 
         Returns:
             What to watch, a number a member: ``loss`` (the sum of the critics'), ``q_mean`` (mean Q₁(s, a)), ``q_max``
@@ -173,8 +168,9 @@ class Agents(ContinuousAgents):
         (log_temperature,) = self.log_temperature
         temperature = log_temperature.detach().exp()
         with torch.no_grad():
-            action, log_prob = squashed_gaussian(self.label_actor(batch.next_observation), next_action)
-            values = value(self.target_critic, batch.next_observation, action)
+            outputs = self.label_actor(batch.next_observation)
+            next_action, log_prob = squashed_gaussian(outputs, noise["next_action"].view_as(batch.action))
+            values = value(self.target_critic, batch.next_observation, next_action)
             soft_value = self.smaller(values) - temperature * log_prob
             y = batch.reward + s.gamma[:, None] * (1 - batch.terminated) * soft_value
 
@@ -182,7 +178,8 @@ class Agents(ContinuousAgents):
         loss = 0.5 * (q - y[:, None]).square().mean(-1).sum(-1)
         self.critic_optimizer.descend(loss.sum())
 
-        action, log_prob = squashed_gaussian(self.actor(batch.observation), new_action)
+        outputs = self.actor(batch.observation)
+        action, log_prob = squashed_gaussian(outputs, noise["new_action"].view_as(batch.action))
         values = value(self.critic, batch.observation, action)
         actor_loss = (temperature * log_prob - self.smaller(values)).mean(-1)
         self.actor_optimizer.descend(actor_loss.sum())

@@ -26,7 +26,6 @@ Departures from the paper (and from the authors' code, which it cites):
 
 from collections.abc import Sequence
 from copy import deepcopy
-from typing import ClassVar
 
 import torch
 from jaxtyping import Float
@@ -88,7 +87,6 @@ class Agents(ContinuousAgents):
         device: where everything lives.
     """
 
-    DRAWS: ClassVar[tuple[str, ...]] = ("smoothing",)
     settings: TD3Settings
 
     def __init__(
@@ -101,7 +99,8 @@ class Agents(ContinuousAgents):
     ) -> None:
         super().__init__(settings, action_size, device)
         self.all_clipped = bool(settings.clipped_double_q.all())
-        self.forms = ({"update_actor": False},) * (settings.policy_delay - 1) + ({"update_actor": True},)
+        self.cycle = settings.policy_delay
+        self.normal["smoothing"] = settings.batch_size * action_size
 
         actor_sizes = (observation_size, *settings.hidden, action_size)
         critic_sizes = (observation_size + action_size, *settings.hidden, 1)
@@ -117,15 +116,13 @@ class Agents(ContinuousAgents):
         self.target_actor_weights = flatten(self.target_actor)
         self.target_critic_weights = flatten(self.target_critic).view_as(self.critic_weights)
 
-    def learn(
-        self, batch: Batch, smoothing: Float[Tensor, "member batch action"], *, update_actor: bool = True
-    ) -> dict[str, Float[Tensor, "member"]]:
+    def learn(self, batch: Batch, noise: dict[str, Tensor], update: int) -> dict[str, Float[Tensor, "member"]]:
         """One update of the critics, one of the actor if it is its turn, and one of the slow copies if it is theirs.
 
         Args:
             batch: transitions of every member.
-            smoothing: standard normal numbers, of which the noise on the label's action is made.
-            update_actor: whether it is the actor's turn, as it is at every ``policy_delay``-th update.
+            noise: ``smoothing``, standard normal, ``(member, batch · action)``.
+            update: how many updates came before; the actor's turn is every ``policy_delay``-th, counted from 1.
 
         Returns:
             What to watch, a number a member: ``loss`` (the sum of the critics'), ``q_mean`` (mean Q₁(s, a)), ``q_max``
@@ -133,9 +130,9 @@ class Agents(ContinuousAgents):
         """
         s = self.settings
         with torch.no_grad():
-            bound = s.target_noise_clip[:, None, None]
-            noise = (s.target_noise[:, None, None] * smoothing).clamp(-bound, bound)
-            next_action = (self.label_actor(batch.next_observation).tanh() + noise).clamp(-1, 1)
+            bound = s.target_noise_clip[:, None]
+            smoothing = (s.target_noise[:, None] * noise["smoothing"]).clamp(-bound, bound).view_as(batch.action)
+            next_action = (self.label_actor(batch.next_observation).tanh() + smoothing).clamp(-1, 1)
             values = value(self.target_critic, batch.next_observation, next_action)
             y = batch.reward + s.gamma[:, None] * (1 - batch.terminated) * self.smaller(values)
 
@@ -143,7 +140,7 @@ class Agents(ContinuousAgents):
         loss = (q - y[:, None]).square().mean(-1).sum(-1)
         self.critic_optimizer.descend(loss.sum())
 
-        if update_actor:
+        if (update + 1) % s.policy_delay == 0:
             action = self.actor(batch.observation).tanh()
             climbed = value(self.critic.first, batch.observation, action).mean(-1)
             self.actor_optimizer.descend(-climbed.sum())

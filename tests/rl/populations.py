@@ -62,19 +62,20 @@ def random_batch(seed: int, members: int, *, actions: int | None = None, dtype: 
     return Batch(*(torch.from_numpy(field.astype(np.float32)).to(dtype) for field in fields))
 
 
-def random_draws(
+def random_noise(
     agents: Any, seed: int, members: int, *, dtype: torch.dtype = torch.float32
 ) -> dict[str, torch.Tensor]:
-    """What the agents draw when they learn."""
+    """Numbers for every purpose of the agents, as the loop would draw them."""
     rng = np.random.default_rng([seed, 1])
-    drawn = {name: rng.standard_normal((members, BATCH, ACTION)) for name in agents.DRAWS}
+    drawn = {name: rng.random((members, width)) for name, width in agents.uniform.items()}
+    drawn |= {name: rng.standard_normal((members, width)) for name, width in agents.normal.items()}
     return {name: torch.from_numpy(numbers.astype(np.float32)).to(dtype) for name, numbers in drawn.items()}
 
 
 def update_once(agents: Any, number: int, members: int, *, actions: int | None = None) -> None:
     """The update of a number, counted from 0, on a batch of its own."""
-    form = agents.forms[number % len(agents.forms)]
-    agents.learn(random_batch(number, members, actions=actions), **random_draws(agents, number, members), **form)
+    batch, noise = random_batch(number, members, actions=actions), random_noise(agents, number, members)
+    agents.learn(batch, noise, number % agents.cycle)
 
 
 def drive(loop: Loop, begin: int, end: int) -> None:
@@ -127,12 +128,12 @@ def assert_follows(
     ]
     for update in range(12):
         batch = random_batch(update, members, actions=actions, dtype=dtype)
-        drawn = random_draws(agents, update, members, dtype=dtype)
-        seen = agents.learn(batch, **drawn, **agents.forms[update % len(agents.forms)])
+        drawn = random_noise(agents, update, members, dtype=dtype)
+        seen = agents.learn(batch, drawn, update)
         assert set(seen) == set(agents.WATCHED)
         for m, reference in enumerate(references):
             fields = (field[m].double().numpy() for field in batch)
-            expected = reference.learn(*fields, *(drawn[name][m].double().numpy().ravel() for name in noise))
+            expected = reference.learn(*fields, *(drawn[name][m].double().numpy() for name in noise))
             assert set(expected) == set(seen)
             for name, value in expected.items():
                 np.testing.assert_allclose(seen[name][m], value, **near, err_msg=f"{name}, update {update}, {m}")

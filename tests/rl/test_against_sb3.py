@@ -109,8 +109,8 @@ def update_both(
                 noises.append(draw())
                 torch.manual_seed(10 * update + m)
                 model.train(gradient_steps=1, batch_size=BATCH)
-        drawn = {name: torch.stack([each[name] for each in noises]) for name in noises[0]}
-        agents.learn(batch, **drawn, **agents.forms[update % len(agents.forms)])
+        drawn = {name: torch.stack([each[name].flatten() for each in noises]) for name in noises[0]}
+        agents.learn(batch, drawn, update)
         yield agents
 
 

@@ -88,9 +88,9 @@ def test_a_planted_fault_is_found_in_a_step(algorithm, fault, monkeypatch):
     agents_type = ALGORITHMS[algorithm][1]
     learn = agents_type.learn
 
-    def faulty(agents, *words, **drawn):
+    def faulty(agents, *arguments):
         FAULTS[fault](agents)
-        return learn(agents, *words, **drawn)
+        return learn(agents, *arguments)
 
     monkeypatch.setattr(agents_type, "learn", faulty)
     with second_device(), pytest.raises(DeviceError):

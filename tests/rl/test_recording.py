@@ -39,8 +39,8 @@ def look(monkeypatch, algorithm: str) -> None:
     agents_type = ALGORITHMS[algorithm][1]
     learn = agents_type.learn
 
-    def looking(agents, *words, **drawn):
-        seen = learn(agents, *words, **drawn)
+    def looking(agents, *arguments):
+        seen = learn(agents, *arguments)
         assert bool(agents.steps > 0)
         return seen
 

@@ -19,6 +19,7 @@ import xarray as xr
 from gymnasium.envs.registration import WrapperSpec
 
 from companion import rl
+from companion.members import MLP, Adam
 from companion.rl import dqn
 from companion.rl.algorithms import ALGORITHMS
 from companion.rl.environments import TensorWorld
@@ -419,10 +420,10 @@ class Wanderers(dqn.Agents):
 
     def __init__(self, *arguments) -> None:
         super().__init__(*arguments)
-        self.own = self.own_state()
+        self.keep(torch.zeros_like(self.steps))
 
-    def own_state(self):
-        return torch.zeros_like(self.steps)
+    def keep(self, state) -> None:
+        self.register_buffer("own", state)
 
     def wander(self, action: torch.Tensor) -> None:
         self.own.add_(action.sum())
@@ -442,11 +443,10 @@ class Rebinding(Wanderers):
 
 
 class InAModule(Wanderers):
-    def own_state(self):
-        module = torch.nn.Linear(1, 1)
-        module.register_buffer("state", torch.zeros_like(self.steps))
-        self.within = {"modules": [module]}
-        return module.state
+    def keep(self, state):
+        self.within = torch.nn.ModuleList([torch.nn.Linear(1, 1)])
+        self.within[0].register_buffer("own", state)
+        self.own = state
 
 
 class Stateless(dqn.Agents):
@@ -454,18 +454,44 @@ class Stateless(dqn.Agents):
         return 1 - super().act(observation, noise)
 
 
+def in_a_notebook() -> type:
+    """Agents with a second head, of a class that was made in a notebook and so is of no package."""
+    names = {"dqn": dqn, "torch": torch, "Adam": Adam, "MLP": MLP, "__name__": "__main__"}
+    exec(
+        """
+class Bonus(torch.nn.Module):
+    def __init__(self, agents, settings, seeds):
+        super().__init__()
+        self.network = MLP((4, 8, 1), seeds, purpose="bonus")
+        self.optimizer = Adam(self.network, settings.learning_rate)
+
+class Curious(dqn.Agents):
+    def __init__(self, settings, observation_size, actions, seeds, device):
+        super().__init__(settings, observation_size, actions, seeds, device)
+        self.bonus = Bonus(self, settings, seeds)
+
+    def learn(self, batch, noise, update):
+        error = (self.bonus.network(batch.observation).squeeze(-1) - 1).square()
+        self.bonus.optimizer.descend(error.mean(-1).sum())
+        return super().learn(batch._replace(reward=batch.reward + error.detach()), noise, update)
+""",
+        names,
+    )
+    return names["Curious"]
+
+
 @pytest.fixture
 def entered(monkeypatch):
     """``entered(agents_type)``: the name of an algorithm with a reader's agents."""
 
     def enter(agents_type: type) -> str:
-        monkeypatch.setitem(ALGORITHMS, "mine", (dqn.DQN, agents_type))
+        monkeypatch.setitem(ALGORITHMS, "mine", (dqn.DQNSettings, agents_type))
         return "mine"
 
     return enter
 
 
-@pytest.mark.parametrize("agents", [Wanderers, Rebinding, InAModule, Stateless])
+@pytest.mark.parametrize("agents", [Wanderers, Rebinding, InAModule, Stateless, in_a_notebook()])
 def test_a_readers_agents_go_on_from_their_checkpoint_with_the_same_bits(agents, entered, tmp_path):
     name = entered(agents)
     whole = train(name)
@@ -476,7 +502,8 @@ def test_a_readers_agents_go_on_from_their_checkpoint_with_the_same_bits(agents,
 
 
 def with_state(make):
-    return type("Mine", (Wanderers,), {"own_state": lambda self: make(self), "act": dqn.Agents.act})
+    methods = {"keep": lambda self, state: setattr(self, "own", make(self)), "act": dqn.Agents.act}
+    return type("Mine", (Wanderers,), methods)
 
 
 def closing_over(state):
@@ -487,6 +514,7 @@ def closing_over(state):
     ("make", "message"),
     [
         (lambda self: torch.optim.SGD([torch.zeros(1, requires_grad=True)]), "agents.own is a torch.optim.sgd.SGD"),
+        (lambda self: torch.optim.Adam(self.online.parameters()), "agents.own is a torch.optim.adam.Adam"),
         (lambda self: torch.Generator(), "agents.own is a torch._C.Generator"),
         (lambda self: np.random.default_rng(0), "agents.own is a numpy.random._generator.Generator"),
         (lambda self: np.zeros(3), "agents.own is a numpy.ndarray"),
@@ -505,17 +533,33 @@ def test_a_state_that_no_checkpoint_holds_is_refused_by_name_before_training(mak
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("make", "place"),
+    [
+        (lambda self: torch.zeros(2), "agents.own"),
+        (lambda self: [torch.zeros(2)], "agents.own.0"),
+        (lambda self: {"modules": [torch.nn.Linear(1, 1)]}, "agents.own.modules.0.weight"),
+    ],
+)
+def test_so_is_a_tensor_that_the_state_dict_does_not_hold(make, place, entered, tmp_path, at):
+    name = entered(with_state(make))
+    at(1, fail)
+    with pytest.raises(ValueError, match=f"{re.escape(place)} is a tensor that its state_dict does not hold"):
+        train(name, checkpoint=tmp_path / "run.pt")
+    assert not list(tmp_path.iterdir())
+
+
 class Counting(Wanderers):
-    def own_state(self):
-        return 0
+    def keep(self, state):
+        self.own = 0
 
     def wander(self, action):
         self.own += 1
 
 
 class Growing(Wanderers):
-    def own_state(self):
-        return None
+    def keep(self, state):
+        self.own = None
 
     def wander(self, action):
         self.own = action if self.own is None else torch.cat([self.own, action])
@@ -524,14 +568,21 @@ class Growing(Wanderers):
         return 0
 
 
+class Annealed(dqn.Agents):
+    def act(self, observation, noise):
+        self.settings.gamma.mul_(0.999)
+        return super().act(observation, noise)
+
+
 @pytest.mark.parametrize(
     ("agents", "message"),
     [
         (Counting, "agents.own was 0 and is 1, which a checkpoint does not hold"),
-        (Growing, "agents.own was None and is a tensor of torch.int64 and shape (2,), which"),
+        (Growing, "agents.own is a tensor that its state_dict does not hold"),
+        (Annealed, "agents.settings.gamma was"),
     ],
 )
-def test_what_lasts_elsewhere_than_in_the_values_of_tensors_is_refused_by_name(agents, message, entered, tmp_path):
+def test_what_lasts_elsewhere_than_in_the_state_dict_is_refused_by_name(agents, message, entered, tmp_path):
     name = entered(agents)
     with pytest.raises(ValueError, match=re.escape(message)):
         train(name, checkpoint=tmp_path / "run.pt", minutes=0)
@@ -556,7 +607,7 @@ def test_random_numbers_that_no_checkpoint_can_go_on_with_are_refused_by_name(dr
 def test_a_step_recorded_as_a_graph_is_the_step(algorithm, environment, monkeypatch):
     settings = {"device": "cuda", "tau": [1.0, 0.1], "evaluation_episodes": 1}
     recorded = train(algorithm, environment, **settings)
-    monkeypatch.setattr("companion.rl.loop.Captured", lambda function, device: function)
+    monkeypatch.setattr("companion.rl.loop.Captured", lambda function, **more: function)
     assert_same_run(recorded, train(algorithm, environment, **settings))
 
 

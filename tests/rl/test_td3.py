@@ -30,7 +30,7 @@ def test_updates_are_those_of_the_papers_equations(policy_delay, dtype):
 def test_the_policy_changes_at_every_so_manieth_update_only(policy_delay):
     """And the critics at every one."""
     agents = population("td3", 3, policy_delay=policy_delay)
-    assert len(agents.forms) == policy_delay
+    assert agents.cycle == policy_delay
     for update in range(7):
         actor, critic = agents.actor_weights.clone(), agents.critic_weights.clone()
         update_once(agents, update, 3)
