@@ -1,0 +1,1 @@
+"""Chasing your own target."""

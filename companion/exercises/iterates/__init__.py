@@ -1,0 +1,1 @@
+"""Averaging the iterates."""
