@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any, Literal
 
 Answer = Any
@@ -12,12 +13,17 @@ Check = Callable[[Answer], None]
 """A function of an answer: its docstring says what is right when it passes, and it raises a ``Hint`` when not."""
 
 
+def called(topic: str, file: str) -> str:
+    """What the exercise in a file of a topic's package is called: the topic comes first, or the topic's ``PREFIX``."""
+    prefix = getattr(import_module(topic), "PREFIX", topic.rpartition(".")[2] + "-")
+    return f"{prefix}{file}".replace("_", "-")
+
+
 @dataclass(frozen=True)
 class Exercise:
     """One exercise, its solution and what an answer is checked for.
 
     Attributes:
-        name: how the reader calls it, such as ``"soft-update"``. Its file is named likewise.
         place: where it stands among its topic's, from 1.
         title: its heading.
         difficulty: ``"easy"``, ``"medium"`` or ``"hard"``.
@@ -34,7 +40,6 @@ class Exercise:
             docstring.
     """
 
-    name: str
     place: int
     title: str
     difficulty: Literal["easy", "medium", "hard"]
@@ -46,7 +51,7 @@ class Exercise:
     value: bool = False
 
     def __post_init__(self) -> None:
-        for key in ("name", "title", "task", "expects", "why"):
+        for key in ("title", "task", "expects", "why"):
             if not getattr(self, key).strip():
                 raise ValueError(f"{key} of exercise {self.name!r} is empty; write it")
         for key in ("place", "minutes"):
@@ -57,6 +62,12 @@ class Exercise:
         for each in self.checks:
             if not inspect.getdoc(each):
                 raise ValueError(f"a check of {self.name!r} has no docstring; it says what is right when it passes")
+
+    @property
+    def name(self) -> str:
+        """How the reader calls it, after its file: ``"dqn-horizon"`` for ``dqn/horizon.py``."""
+        package, _, file = self.solution.__module__.rpartition(".")
+        return called(package, file)
 
     @property
     def task(self) -> str:

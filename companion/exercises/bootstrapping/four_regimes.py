@@ -69,7 +69,6 @@ def two_weights(answer: Answer) -> None:
 
 
 EXERCISE = Exercise(
-    name="four-regimes",
     place=3,
     title="Which of the four?",
     difficulty="medium",

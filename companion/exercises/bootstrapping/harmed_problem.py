@@ -75,7 +75,6 @@ def worse(answer: Answer) -> None:
 
 
 EXERCISE = Exercise(
-    name="harmed-problem",
     place=5,
     title="Make it worse",
     difficulty="hard",

@@ -37,12 +37,11 @@ def target_rows(answer: Answer) -> None:
     """The lower half moves the target towards the weights that the step has just produced."""
     got, want = joint(answer, 0.1)
     late = np.hstack([0.1 * np.eye(3), 0.9 * np.eye(3)])
-    differs(
-        got[3:],
-        late,
+    hint = (
         "Your target moves towards the online weights from *before* the gradient step. The book's order is: step "
-        "first, then target; so the upper rows appear again, times tau, in the lower ones.",
+        "first, then target; so the upper rows appear again, times tau, in the lower ones."
     )
+    differs(got[3:], late, hint)
     hint = "tau and 1 − tau are exchanged: tau is the weight of the new value, the online one."
     differs(got[3:], joint(answer, 0.9)[1][3:], hint)
     matches(got[3:], want[3:], "The lower rows should be tau·(upper rows) + (1 − tau)·(0 beside I).")
@@ -56,7 +55,6 @@ def both_ends(answer: Answer) -> None:
 
 
 EXERCISE = Exercise(
-    name="joint-matrix",
     place=2,
     title="Both networks in one matrix",
     difficulty="medium",

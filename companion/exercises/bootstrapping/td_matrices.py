@@ -40,7 +40,6 @@ def any_problem(answer: Answer) -> None:
 
 
 EXERCISE = Exercise(
-    name="td-matrices",
     place=1,
     title="Two matrices that decide",
     difficulty="easy",

@@ -56,7 +56,6 @@ def target_not_needed(answer: Answer) -> None:
 
 
 EXERCISE = Exercise(
-    name="whiten",
     place=4,
     title="Do without the target",
     difficulty="medium",

@@ -25,22 +25,16 @@ def best_prediction(online: Tensor, target: Tensor) -> Tensor:
 def fits(answer: Answer) -> None:
     """Where targets are an affine function of the embeddings, it finds them exactly."""
     x, map_, offset = normal(14)(40, 5), normal(15)(5, 5), normal(16)(1, 5)
-    matches(
-        answer(x, x @ map_),
-        x @ map_,
+    hint = (
         "The targets are a linear function of these embeddings, x W, and least squares must find it: "
-        "`torch.linalg.lstsq(x, target).solution` is the W.",
-        rtol=1e-5,
-        atol=1e-7,
+        "`torch.linalg.lstsq(x, target).solution` is the W."
     )
-    matches(
-        answer(x, x @ map_ + offset),
-        x @ map_ + offset,
+    matches(answer(x, x @ map_), x @ map_, hint, rtol=1e-5, atol=1e-7)
+    hint = (
         "It finds a linear map, and misses a constant that is added to all targets. Give the embeddings one more "
-        "column, of ones.",
-        rtol=1e-5,
-        atol=1e-7,
+        "column, of ones."
     )
+    matches(answer(x, x @ map_ + offset), x @ map_ + offset, hint, rtol=1e-5, atol=1e-7)
 
 
 def projects(answer: Answer) -> None:
@@ -94,7 +88,6 @@ def spread_with(predict: Any) -> float:
 
 
 EXERCISE = Exercise(
-    name="byol-best-predictor",
     place=6,
     title="A predictor without training",
     difficulty="hard",

@@ -30,25 +30,21 @@ def all_over_the_sphere(answer: Answer) -> None:
     for size in (4, 64):
         points = normal(11)(4_000, size)
         spread, _ = both(answer, points)
-        matches(
-            spread,
-            health(points)[0],
+        hint = (
             f"Random directions in {size} dimensions have the spread 1. Scale rows to length 1, take the standard "
-            "deviation of each dimension over the pictures, average, and multiply by √d.",
-            rtol=2e-3,
+            "deviation of each dimension over the pictures, average, and multiply by √d."
         )
+        matches(spread, health(points)[0], hint, rtol=2e-3)
 
 
 def one_point(answer: Answer) -> None:
     """One point for all pictures has no spread."""
     spread, _ = both(answer, normal(12)(1, 8).expand(50, -1) * torch.linspace(1, 2, 50, dtype=torch.float64)[:, None])
-    matches(
-        spread,
-        0.0,
+    hint = (
         "Fifty embeddings of one direction and different lengths: that is collapse, and the spread must be 0. Scale "
-        "rows to length 1 before anything else.",
-        atol=1e-6,
+        "rows to length 1 before anything else."
     )
+    matches(spread, 0.0, hint, atol=1e-6)
 
 
 def directions(answer: Answer) -> None:
@@ -57,30 +53,25 @@ def directions(answer: Answer) -> None:
         signed = torch.cat((torch.eye(8, dtype=torch.float64), -torch.eye(8, dtype=torch.float64)))
         points = torch.cat((signed[:directions], signed[8 : 8 + directions])).repeat(10, 1)
         _, rank = both(answer, points)
-        matches(
-            rank,
-            float(directions),
+        hint = (
             f"Embeddings that vary along {directions} direction{'s' * (directions > 1)}, equally, have effective rank "
-            f"{directions}. It is exp of the entropy of the singular values, as shares of their *sum*.",
-            rtol=1e-4,
+            f"{directions}. It is exp of the entropy of the singular values, as shares of their *sum*."
         )
+        matches(rank, float(directions), hint, rtol=1e-4)
 
 
 def centred(answer: Answer) -> None:
     """A part that all pictures have in common does not count as a direction."""
     points = normal(13)(400, 8) + 6 * torch.ones(8, dtype=torch.float64)
     _, rank = both(answer, points)
-    matches(
-        rank,
-        health(points)[1],
+    hint = (
         "Right where the mean is 0; wrong where all embeddings share a part. Subtract the mean before the singular "
-        "values (after the scaling to length 1).",
-        rtol=1e-4,
+        "values (after the scaling to length 1)."
     )
+    matches(rank, health(points)[1], hint, rtol=1e-4)
 
 
 EXERCISE = Exercise(
-    name="byol-collapse",
     place=3,
     title="Two ways to have nothing to say",
     difficulty="medium",

@@ -57,7 +57,6 @@ def guilty_line() -> int:
 
 
 EXERCISE = Exercise(
-    name="byol-find-the-line",
     place=5,
     title="Find the line",
     difficulty="medium",

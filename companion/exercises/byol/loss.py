@@ -21,24 +21,22 @@ def equal_and_opposite(answer: Answer) -> None:
         (unit.roll(1, 0), 2.0, "at right angles"),
         (-unit, 4.0, "opposite"),
     ):
-        matches(
-            answer(unit, target),
-            want,
+        hint = (
             f"Three pictures, whose vectors of length 1 are {what}: the loss is {want:g}. It is the squared distance "
-            "of the two, summed over a vector's numbers and averaged over the pictures.",
+            "of the two, summed over a vector's numbers and averaged over the pictures."
         )
+        matches(answer(unit, target), want, hint)
 
 
 def only_directions(answer: Answer) -> None:
     """Lengths do not matter, only directions."""
     prediction, target = normal(0)(12, 5), normalize(normal(1)(12, 5), dim=1)
     stretch = torch.linspace(0.1, 9, len(target), dtype=torch.float64)[:, None]
-    matches(
-        answer(stretch * prediction, target),
-        byol_loss(prediction, target),
+    hint = (
         "Stretch each prediction by a factor of its own, and the loss must stay. Scale every *row* to length 1 first, "
-        "predictions and targets.",
+        "predictions and targets."
     )
+    matches(answer(stretch * prediction, target), byol_loss(prediction, target), hint)
     hint = "Right for predictions of any length, wrong for targets: they are scaled to length 1 too."
     matches(answer(prediction, stretch * target), byol_loss(prediction, target), hint)
 
@@ -55,7 +53,6 @@ def slope(answer: Answer) -> None:
 
 
 EXERCISE = Exercise(
-    name="byol-loss",
     place=1,
     title="How far apart are two directions?",
     difficulty="easy",

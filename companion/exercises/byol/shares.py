@@ -38,12 +38,11 @@ def constant(answer: Answer) -> None:
     """With a constant τ they are chapter 2's weights."""
     tau, updates = 0.1, 30
     want = np.append((1 - tau) ** updates, tau * (1 - tau) ** np.arange(updates - 1, -1, -1))
-    matches(
-        answer([tau] * updates),
-        want,
+    hint = (
         "With a constant τ, the network of update k has the weight τ(1 − τ)^(K − k): the last the most, the first the "
-        "least.",
+        "least."
     )
+    matches(answer([tau] * updates), want, hint)
 
 
 def annealed(answer: Answer) -> None:
@@ -53,17 +52,14 @@ def annealed(answer: Answer) -> None:
     for tau, total in ((0.2, 50), (0.02, 400)):
         schedule = cosine(tau, total)
         taus = [schedule(k) for k in range(1, total + 1)]
-        agrees(
-            answer,
-            shares,
-            (taus,),
+        hint = (
             "Right for a constant τ, wrong for one that changes. The share of network k is τ_k times the product of "
-            "1 − τ_i over the updates i *after* k, each with its own τ.",
+            "1 − τ_i over the updates i *after* k, each with its own τ."
         )
+        agrees(answer, shares, (taus,), hint)
 
 
 EXERCISE = Exercise(
-    name="byol-shares",
     place=4,
     title="Who is in the slow copy?",
     difficulty="medium",

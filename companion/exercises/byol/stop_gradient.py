@@ -27,25 +27,21 @@ def trio(seed: int) -> tuple[nn.Sequential, nn.Sequential, nn.Sequential]:
 def one_way(answer: Answer) -> None:
     """Where both views are the same picture it is twice the loss of one."""
     networks, view = trio(0), normal(4)(12, 5)
-    agrees(
-        answer,
-        symmetric_loss,
-        (*networks, view, view),
+    hint = (
         "Both views were the same, so crossing them does not matter, and the number is off. It is the *sum* of two "
-        "losses (9.1), each of a prediction, `predictor(online(view))`, against `target(view)` without a predictor.",
+        "losses (9.1), each of a prediction, `predictor(online(view))`, against `target(view)` without a predictor."
     )
+    agrees(answer, symmetric_loss, (*networks, view, view), hint)
 
 
 def crossed(answer: Answer) -> None:
     """Each view's prediction faces the other view's target."""
     networks, first, second = trio(1), normal(5)(12, 5), normal(6)(12, 5)
-    agrees(
-        answer,
-        symmetric_loss,
-        (*networks, first, second),
+    hint = (
         "Right when both views are the same, wrong when they differ. The prediction from the first view is held "
-        "against the target's word on the *second*, and the other way round, both counted.",
+        "against the target's word on the *second*, and the other way round, both counted."
     )
+    agrees(answer, symmetric_loss, (*networks, first, second), hint)
 
 
 def target_is_given(answer: Answer) -> None:
@@ -76,7 +72,6 @@ def online_learns(answer: Answer) -> None:
 
 
 EXERCISE = Exercise(
-    name="byol-stop-gradient",
     place=2,
     title="Where the gradient stops",
     difficulty="easy",

@@ -64,7 +64,6 @@ def guilty_line() -> int:
 
 
 EXERCISE = Exercise(
-    name="ddpg-find-the-line",
     place=5,
     title="Find the line",
     difficulty="medium",

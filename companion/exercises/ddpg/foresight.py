@@ -27,13 +27,11 @@ def weight_ahead(steps_ahead: int, updates: int, tau: float) -> float:
 def first_reward(answer: Answer) -> None:
     """The reward of the next step alone: how long an average takes to get half way."""
     for updates in (1, 10, 200):
-        matches(
-            answer(0, updates),
-            1 - 0.5 ** (1 / updates),
+        hint = (
             f"The reward that is 0 steps ahead enters the target with weight 1 − (1 − τ)ᵏ. Half of it after k = "
-            f"{updates} updates needs τ = 1 − 0.5^(1/k).",
-            rtol=1e-4,
+            f"{updates} updates needs τ = 1 − 0.5^(1/k)."
         )
+        matches(answer(0, updates), 1 - 0.5 ** (1 / updates), hint, rtol=1e-4)
 
 
 def about_a_step_in_one_over_tau(answer: Answer) -> None:
@@ -61,7 +59,6 @@ def agrees_with_the_recursion(answer: Answer) -> None:
 
 
 EXERCISE = Exercise(
-    name="ddpg-foresight",
     place=4,
     title="Choose tau before you train",
     difficulty="medium",

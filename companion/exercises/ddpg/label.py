@@ -27,25 +27,22 @@ def given(**share: float) -> tuple[MLP, MLP, Any, float]:
 
 def label_of_the_next_state(answer: Answer) -> None:
     """It values the next state, by the action that the actor would take there."""
-    agrees(
-        answer,
-        ddpg_label,
-        given(),
+    hint = (
         "Nothing ends in this batch, and the label is off. Both networks are asked about the *next* observation, the "
         "critic about the action that the actor takes there: squashed by tanh and not the one in the batch. Then the "
-        "value is discounted, and the reward added whole.",
+        "value is discounted, and the reward added whole."
     )
+    agrees(answer, ddpg_label, given(), hint)
 
 
 def label_terminated(answer: Answer) -> None:
     """An end has no future, and keeps its reward."""
     actor, critic, batch, gamma = given(terminated=1.0)
-    matches(
-        answer(actor, critic, batch, gamma),
-        batch.reward,
+    hint = (
         "Where the episode terminated, the label is the reward alone. (1 − d) multiplies the value of s′, and nothing "
-        "else.",
+        "else."
     )
+    matches(answer(actor, critic, batch, gamma), batch.reward, hint)
 
 
 def label_truncated(answer: Answer) -> None:
@@ -64,7 +61,6 @@ def label_is_constant(answer: Answer) -> None:
 
 
 EXERCISE = Exercise(
-    name="ddpg-label",
     place=1,
     title="Whose action, whose value",
     difficulty="easy",

@@ -47,7 +47,6 @@ def swings_up(answer: Answer) -> None:
 
 
 EXERCISE = Exercise(
-    name="ddpg-settings",
     place=6,
     title="Six pendulums you have never met",
     difficulty="hard",

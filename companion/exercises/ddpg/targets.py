@@ -39,12 +39,11 @@ def begin_as_copies(answer: Answer) -> None:
     actor, critic = weights(0), weights(1)
     targets = answer(actor, critic, 0.1)
     for name, slow, online in (("actor", targets.actor, actor), ("critic", targets.critic, critic)):
-        matches_each(
-            slow,
-            online,
+        hint = (
             f"Right after the start the target {name} is not the {name}. Which weight does that first update really "
-            "use?",
+            "use?"
         )
+        matches_each(slow, online, hint)
         for ours, theirs in zip(slow, online, strict=True):
             hint = f"When the {name} moves, its target moves with it: it holds the same tensors."
             differs(ours, theirs.add_(1), hint)
@@ -80,7 +79,6 @@ def online_untouched(answer: Answer) -> None:
 
 
 EXERCISE = Exercise(
-    name="ddpg-targets",
     place=3,
     title="Two slips in print",
     difficulty="medium",

@@ -72,12 +72,11 @@ def still_own(answer: Answer) -> None:
     held = [tensor.clone() for tensor in target.weights]
     for tensor in online:
         tensor.fill_(-1.0)
-    matches_each(
-        target.weights,
-        held,
+    hint = (
         "After a copy the target moves with the online weights: `=` gives a second name to the same tensors. Copy "
-        "the numbers, `ours.copy_(theirs)`.",
+        "the numbers, `ours.copy_(theirs)`."
     )
+    matches_each(target.weights, held, hint)
 
 
 def every_update(answer: Answer) -> None:
@@ -87,7 +86,6 @@ def every_update(answer: Answer) -> None:
 
 
 EXERCISE = Exercise(
-    name="dqn-clock",
     place=4,
     title="Repair the clock",
     difficulty="medium",

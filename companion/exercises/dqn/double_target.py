@@ -60,7 +60,6 @@ def double_ends(answer: Answer) -> None:
 
 
 EXERCISE = Exercise(
-    name="dqn-double-target",
     place=3,
     title="Choose with one, value with the other",
     difficulty="medium",

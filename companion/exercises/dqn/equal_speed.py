@@ -61,7 +61,6 @@ def between(answer: Answer) -> None:
 
 
 EXERCISE = Exercise(
-    name="dqn-equal-speed",
     place=6,
     title="Which period is like this tau?",
     difficulty="hard",

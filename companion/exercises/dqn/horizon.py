@@ -14,33 +14,30 @@ def updates_needed(share: float, period: int, gamma: float) -> int:
 
 def sees_the_reward(answer: Answer) -> None:
     """The reward itself is there from the first update on."""
-    matches(
-        answer(0.005, 100, 0.99),
-        1,
+    hint = (
         "The first regression learns the reward, 1, which is a share of 0.01 of the whole with γ = 0.99. A share of "
-        "0.005 needs no copy at all: the first update is part of the first regression.",
+        "0.005 needs no copy at all: the first update is part of the first regression."
     )
+    matches(answer(0.005, 100, 0.99), 1, hint)
 
 
 def copies_at_every_update(answer: Answer) -> None:
     """With a copy at every update it is the number of regressions."""
     for share, gamma, regressions in ((0.5, 0.99, 69), (0.9, 0.99, 230), (0.95, 0.9, 29)):
-        matches(
-            answer(share, 1, gamma),
-            regressions,
+        hint = (
             f"With C = 1 and γ = {gamma}, {regressions} regressions are needed for a share of {share}, for 1 − γⁿ must "
-            "reach it; n is whole.",
+            "reach it; n is whole."
         )
+        matches(answer(share, 1, gamma), regressions, hint)
 
 
 def waits_for_copies(answer: Answer) -> None:
     """Regression n begins right after copy n − 1."""
-    matches(
-        answer(0.9, 10_000, 0.99),
-        2_290_001,
+    hint = (
         "230 regressions are needed. Before the last of them can begin, how many copies must have been made, and at "
-        "which update was the last of those?",
+        "which update was the last of those?"
     )
+    matches(answer(0.9, 10_000, 0.99), 2_290_001, hint)
 
 
 def agrees_with_the_formula(answer: Answer) -> None:
@@ -56,7 +53,6 @@ def agrees_with_the_formula(answer: Answer) -> None:
 
 
 EXERCISE = Exercise(
-    name="dqn-horizon",
     place=1,
     title="Long sight takes time",
     difficulty="easy",

@@ -35,13 +35,11 @@ def batch(terminated: float = 0.0, truncated: float = 0.0) -> SimpleNamespace:
 def sums_over_members(answer: Answer) -> None:
     """The mean over the batch, the sum over members."""
     network, given = learners(0), batch()
-    agrees(
-        answer,
-        population_loss,
-        (network, network, given, 0.9),
+    hint = (
         "Even where both networks are the same and nothing ends, the loss is off. With three members, a mean over all "
-        "is a third of it: every agent would learn the more slowly the more train beside it, and Adam would hide it.",
+        "is a third of it: every agent would learn the more slowly the more train beside it, and Adam would hide it."
     )
+    agrees(answer, population_loss, (network, network, given, 0.9), hint)
 
 
 def asks_the_target(answer: Answer) -> None:
@@ -80,7 +78,6 @@ def holds_the_target_still(answer: Answer) -> None:
 
 
 EXERCISE = Exercise(
-    name="dqn-repair",
     place=5,
     title="Four bugs that train",
     difficulty="medium",

@@ -38,7 +38,6 @@ def learns(answer: Answer) -> None:
 
 
 EXERCISE = Exercise(
-    name="dqn-settings",
     place=7,
     title="Six agents you have never met",
     difficulty="hard",

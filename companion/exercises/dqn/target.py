@@ -31,27 +31,24 @@ def target_plain(answer: Answer) -> None:
 def target_terminated(answer: Answer) -> None:
     """A fall has no future."""
     reward, never, next_values = batch()
-    matches(
-        answer(reward, never + 1, never, next_values, 0.9),
-        reward,
+    hint = (
         "Where the episode terminated, the target is the reward alone: whatever the network says of s′ is to be "
-        "forgotten, the reward is not.",
+        "forgotten, the reward is not."
     )
+    matches(answer(reward, never + 1, never, next_values, 0.9), reward, hint)
 
 
 def target_truncated(answer: Answer) -> None:
     """Running out of time has a future."""
     reward, never, next_values = batch()
-    matches(
-        answer(reward, never, never + 1, next_values, 0.9),
-        reward + 0.9 * next_values.amax(-1),
+    hint = (
         "A truncated episode was cut by the clock, not by the world. The pole still stands, and its state has the "
-        "value it always has: bootstrap from it.",
+        "value it always has: bootstrap from it."
     )
+    matches(answer(reward, never, never + 1, next_values, 0.9), reward + 0.9 * next_values.amax(-1), hint)
 
 
 EXERCISE = Exercise(
-    name="dqn-target",
     place=2,
     title="The target, and where it stops",
     difficulty="easy",

@@ -47,12 +47,11 @@ def corrected_weights(answer: Answer) -> None:
     from_first, decay = signal[0], 0.1 ** np.arange(39, -1, -1.0)
     for value in signal[1:]:
         from_first = from_first + 0.1 * (value - from_first)
-    differs(
-        got[-1],
-        from_first,
+    hint = (
         "That is the average that starts at the first value, (2.1). The correction starts at zero, and gives the "
-        "first value no more than its due.",
+        "first value no more than its due."
     )
+    differs(got[-1], from_first, hint)
     hint = "`tau` is the weight of the new value, here 0.1. Yours gives the new value 1 − tau."
     differs(got[-1], decay @ signal / decay.sum(), hint)
     matches(got[-1], last, "The last average is not Σ (1 − tau)^j x_{k−j} divided by the sum of these weights.")
@@ -80,7 +79,6 @@ def any_shape(answer: Answer) -> None:
 
 
 EXERCISE = Exercise(
-    name="bias-correction",
     place=4,
     title="An average without a past",
     difficulty="medium",

@@ -41,13 +41,11 @@ def least_squares(answer: Answer) -> None:
     short = np.linalg.lstsq(weights[:, :100].T, goal[:100], rcond=None)[0]
     hint = "Your ages end too early: the slowest average has weights for thousands of steps. Sum to ∞."
     expect(np.shape(got) != want.shape or np.linalg.norm(got - want) <= np.linalg.norm(got - short), hint)
-    matches(
-        got,
-        want,
+    hint = (
         "Some other combination is nearer. Set the derivative of Σ_j (Σ_i c_i a_i(j) − a(j))² to zero: a matrix of "
-        "sums Σ_j a_i(j) a_l(j) times c equals the sums Σ_j a_i(j) a(j).",
-        rtol=1e-4,
+        "sums Σ_j a_i(j) a_l(j) times c equals the sums Σ_j a_i(j) a(j)."
     )
+    matches(got, want, hint, rtol=1e-4)
 
 
 def long_memories(answer: Answer) -> None:
@@ -58,7 +56,6 @@ def long_memories(answer: Answer) -> None:
 
 
 EXERCISE = Exercise(
-    name="posthoc-ema",
     place=5,
     title="Choose tau afterwards",
     difficulty="hard",

@@ -34,7 +34,6 @@ def forgets_as_fast(answer: Answer) -> None:
 
 
 EXERCISE = Exercise(
-    name="rescale-tau",
     place=3,
     title="Another cadence",
     difficulty="easy",

@@ -60,7 +60,6 @@ def same(got: Mapping[str, Any], want: Mapping[str, np.ndarray]) -> bool:
 
 
 EXERCISE = Exercise(
-    name="soft-update",
     place=1,
     title="The soft update, from memory",
     difficulty="easy",

@@ -30,16 +30,14 @@ def many_steps(answer: Answer) -> None:
             (1 / (steps + 1), "That is the tau whose *mean lag* is `steps`. The half-life is another clock."),
         ):
             differs(got, wrong, hint, rtol=1e-9, atol=0.0)
-        matches(
-            (1 - np.asarray(got)) ** steps,
-            0.5,
+        hint = (
             f"With your tau for a half-life of {steps:g}, a value's weight after {steps:g} updates is not 1/2 of what "
-            "it was. After n updates it is (1 − tau)^n of that.",
+            "it was. After n updates it is (1 − tau)^n of that."
         )
+        matches((1 - np.asarray(got)) ** steps, 0.5, hint)
 
 
 EXERCISE = Exercise(
-    name="tau-from-half-life",
     place=2,
     title="A half-life",
     difficulty="easy",

@@ -97,7 +97,6 @@ def keeps_no_reference(answer: Answer) -> None:
 
 
 EXERCISE = Exercise(
-    name="anytime-tail",
     place=5,
     title="A tail without a horizon",
     difficulty="hard",

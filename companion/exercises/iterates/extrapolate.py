@@ -62,7 +62,6 @@ def forgets_the_start(answer: Answer) -> None:
 
 
 EXERCISE = Exercise(
-    name="extrapolate",
     place=4,
     title="Two steps are better than one",
     difficulty="medium",

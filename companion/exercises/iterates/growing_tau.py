@@ -34,16 +34,14 @@ def grows_in_proportion(answer: Answer) -> None:
     squares = k * (k + 1)
     hint = "Close: your weights grow like k(k + 1), one power too many. Try a smaller numerator."
     differs(got, squares / squares.sum(), hint)
-    matches(
-        got,
-        k / 210,
+    hint = (
         "The weights do not grow in proportion to k. After update n the newest iterate has weight tau_n and the one "
-        "before it tau_{n-1} (1 - tau_n). Their ratio must be n / (n - 1).",
+        "before it tau_{n-1} (1 - tau_n). Their ratio must be n / (n - 1)."
     )
+    matches(got, k / 210, hint)
 
 
 EXERCISE = Exercise(
-    name="growing-tau",
     place=3,
     title="Weights that grow",
     difficulty="medium",

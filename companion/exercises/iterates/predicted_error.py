@@ -26,16 +26,14 @@ def many_dimensions(answer: Answer) -> None:
     rng = np.random.default_rng(7)
     A, B = rng.normal(size=(2, 4, 4))
     H, S = A @ A.T + np.eye(4), B @ B.T
-    matches(
-        answer(H, S, 1000),
-        np.trace(np.linalg.solve(H, np.linalg.solve(H, S).T)) / 1000,
+    hint = (
         "Right for a number and wrong for a matrix. `np.linalg.inv(H)` and `@` are wanted, where `1 / H` and `*` work "
-        "entry by entry.",
+        "entry by entry."
     )
+    matches(answer(H, S, 1000), np.trace(np.linalg.solve(H, np.linalg.solve(H, S).T)) / 1000, hint)
 
 
 EXERCISE = Exercise(
-    name="predicted-error",
     place=2,
     title="How good can it be?",
     difficulty="easy",

@@ -12,12 +12,11 @@ def running_mean(mean: np.ndarray, x: np.ndarray, n: int) -> np.ndarray:
 def first_is_itself(answer: Answer) -> None:
     """The first iterate is its own mean, whatever stood in `mean` before."""
     x = np.array([3.0, -1.0])
-    matches(
-        answer(np.array([50.0, 50.0]), x, 1),
-        x,
+    hint = (
         "With n = 1 the mean is x itself, so x must have all the weight: tau is 1 at n = 1. Yours keeps something of "
-        "the old `mean`.",
+        "the old `mean`."
     )
+    matches(answer(np.array([50.0, 50.0]), x, 1), x, hint)
 
 
 def same_as_mean(answer: Answer) -> None:
@@ -26,12 +25,11 @@ def same_as_mean(answer: Answer) -> None:
     mean = np.zeros(3)
     for n, x in enumerate(xs, start=1):
         mean = answer(mean, x, n)
-    matches(
-        mean,
-        xs.mean(axis=0),
+    hint = (
         "The result is no plain mean: some iterates count more than others. The weight of the n-th is 1/n and the old "
-        "mean keeps 1 - 1/n. Are the two exchanged?",
+        "mean keeps 1 - 1/n. Are the two exchanged?"
     )
+    matches(mean, xs.mean(axis=0), hint)
 
 
 def leaves_mean_alone(answer: Answer) -> None:
@@ -43,7 +41,6 @@ def leaves_mean_alone(answer: Answer) -> None:
 
 
 EXERCISE = Exercise(
-    name="running-mean",
     place=1,
     title="The running mean",
     difficulty="easy",

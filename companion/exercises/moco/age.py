@@ -29,16 +29,14 @@ def one_batch_long(answer: Answer) -> None:
 def compounds(answer: Answer) -> None:
     """Over many steps what is left is multiplied, not subtracted."""
     for m, queue, batch in ((0.9, 4_096, 256), (0.999, 65_536, 256), (0.99, 1_024, 128)):
-        matches(
-            answer(m, queue, batch),
-            1 - m ** (queue / batch),
+        hint = (
             f"For m = {m}, K = {queue:,} and B = {batch}: the oldest key is K/B = {queue // batch} steps old, and in "
-            "each step the copy keeps a share m of *what is left* of its older self.",
+            "each step the copy keeps a share m of *what is left* of its older self."
         )
+        matches(answer(m, queue, batch), 1 - m ** (queue / batch), hint)
 
 
 EXERCISE = Exercise(
-    name="moco-age",
     place=1,
     title="How old is the oldest key?",
     difficulty="easy",

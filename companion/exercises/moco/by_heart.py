@@ -63,13 +63,12 @@ def first_loss(answer: Answer) -> None:
     """The first loss is (8.1), against the queue as it was given."""
     given, views = setup()
     learner = answer(*given)
-    matches(
-        learner.loss(views),
-        MoCo(*setup()[0]).loss(views),
+    hint = (
         "No batch normalisation, no shuffle, first step: the loss is off. Queries are the online network's, of the "
         "first views; keys the copy's, of the second; both scaled to length 1; the batch's own keys are not in the "
-        "queue yet; and it is the mean over the batch.",
+        "queue yet; and it is the mean over the batch."
     )
+    matches(learner.loss(views), MoCo(*setup()[0]).loss(views), hint)
 
 
 def no_gradient_to_keys(answer: Answer) -> None:
@@ -87,23 +86,21 @@ def no_gradient_to_keys(answer: Answer) -> None:
 def own_statistics(answer: Answer) -> None:
     """Keys are normalised by the statistics of their own batch."""
     given, views = setup(normalised=True)
-    matches(
-        answer(*given).loss(views),
-        MoCo(*setup(normalised=True)[0]).loss(views),
+    hint = (
         "With batch normalisation in the network the loss is off. The copy must stay in training mode, so that it "
-        'takes mean and variance of each batch, as the online network does: `mode="train"`.',
+        'takes mean and variance of each batch, as the online network does: `mode="train"`.'
     )
+    matches(answer(*given).loss(views), MoCo(*setup(normalised=True)[0]).loss(views), hint)
 
 
 def undoes_the_shuffle(answer: Answer) -> None:
     """Keys come back in the order of their queries."""
     given, views = setup(shuffled=True)
-    matches(
-        answer(*given).loss(views),
-        MoCo(*setup()[0]).loss(views),
+    hint = (
         "Row i of `views.second` shows the picture of row `views.order[i]`: before they are compared, the keys must be "
-        "put back, by `order.argsort()`.",
+        "put back, by `order.argsort()`."
     )
+    matches(answer(*given).loss(views), MoCo(*setup()[0]).loss(views), hint)
 
 
 def follows(answer: Answer) -> None:
@@ -118,12 +115,11 @@ def follows(answer: Answer) -> None:
         each.follow()
     hint = "After `follow` the copy is not where (8.2) puts it: τ is the weight of the online network."
     matches_each(learner.target.parameters(), right.target.parameters(), hint)
-    matches(
-        learner.queue,
-        right.queue,
+    hint = (
         "After `follow` the queue is off. The keys are those that the copy made *before* it moved; the first batch "
-        "goes into the first places, and the rest of the queue stays.",
+        "goes into the first places, and the rest of the queue stays."
     )
+    matches(learner.queue, right.queue, hint)
 
 
 def keeps_step(answer: Answer) -> None:
@@ -140,16 +136,14 @@ def keeps_step(answer: Answer) -> None:
                 weight.data.sub_(0.5 * slope)
             each.follow()
             losses.append(loss.detach())
-        matches(
-            losses[0],
-            losses[1],
+        hint = (
             f"Each part was right by itself, and in training the loss of step {step + 1} is off. The queue of eight is "
-            "pushed five keys at a time: does it wrap around, and does its count go on?",
+            "pushed five keys at a time: does it wrap around, and does its count go on?"
         )
+        matches(losses[0], losses[1], hint)
 
 
 EXERCISE = Exercise(
-    name="moco-by-heart",
     place=6,
     title="MoCo by heart",
     difficulty="hard",

@@ -57,7 +57,6 @@ def guilty_line() -> int:
 
 
 EXERCISE = Exercise(
-    name="moco-find-the-line",
     place=5,
     title="Never more than half sure",
     difficulty="medium",

@@ -22,37 +22,32 @@ def all_alike(answer: Answer) -> None:
     """Where all keys are alike, it is the loss of guessing, log(K + 1)."""
     one = rows(1, 0)
     for keys in (1, 7, 100):
-        matches(
-            answer(rows(1, 1), one, one.expand(keys, -1), 1.0),
-            math.log(keys + 1),
+        hint = (
             f"The own key and the {keys} of the queue are all the same here, so that there are {keys + 1} equal "
-            "chances, and the loss is log(K + 1). The own key stands in the sum below the fraction too.",
+            "chances, and the loss is log(K + 1). The own key stands in the sum below the fraction too."
         )
+        matches(answer(rows(1, 1), one, one.expand(keys, -1), 1.0), math.log(keys + 1), hint)
 
 
 def one_query(answer: Answer) -> None:
     """One query, by the formula."""
     query, key, queue = rows(1, 2), rows(1, 3), rows(20, 4)
     for temperature in (1.0, 0.2):
-        agrees(
-            answer,
-            info_nce,
-            (query, key, queue, temperature),
+        hint = (
             f"One query and 20 keys, temperature {temperature}: the loss is off. It is minus the *log* of the own "
-            "key's share, and every cosine, that of the own key included, is divided by the temperature.",
+            "key's share, and every cosine, that of the own key included, is divided by the temperature."
         )
+        agrees(answer, info_nce, (query, key, queue, temperature), hint)
 
 
 def a_batch(answer: Answer) -> None:
     """A batch: each query with its own key, and the mean."""
     query, key, queue = rows(6, 5), rows(6, 6), rows(20, 7)
-    agrees(
-        answer,
-        info_nce,
-        (query, key, queue, 0.5),
+    hint = (
         "Right for one query, wrong for six. Query i belongs to key i; the other queries' keys take no part; and the "
-        "loss is the mean over the batch.",
+        "loss is the mean over the batch."
     )
+    agrees(answer, info_nce, (query, key, queue, 0.5), hint)
 
 
 def does_not_overflow(answer: Answer) -> None:
@@ -67,7 +62,6 @@ def does_not_overflow(answer: Answer) -> None:
 
 
 EXERCISE = Exercise(
-    name="moco-info-nce",
     place=2,
     title="Which of these is mine?",
     difficulty="easy",

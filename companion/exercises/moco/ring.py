@@ -49,12 +49,11 @@ def wraps_around(answer: Answer) -> None:
         ring.push(numbered(3 * push, 3))
         hint = f"After {push + 1} pushes of three keys `keys` is no longer 8 rows: a ring keeps its size."
         matches(torch.tensor(ring.keys.shape), torch.tensor((8, 2)), hint)
-    matches(
-        ring.newest(8),
-        numbered(4, 8).flip(0),
+    hint = (
         "Twelve keys went, by threes, into a ring of eight: the last eight must be there. Three does not divide eight, "
-        "so that a batch is cut at the end of the memory and goes on at its start: take places modulo the size.",
+        "so that a batch is cut at the end of the memory and goes on at its start: take places modulo the size."
     )
+    matches(ring.newest(8), numbered(4, 8).flip(0), hint)
 
 
 def more_than_it_holds(answer: Answer) -> None:
@@ -62,12 +61,11 @@ def more_than_it_holds(answer: Answer) -> None:
     ring = answer(4, 2)
     ring.push(numbered(0, 3))
     ring.push(numbered(3, 11))
-    matches(
-        ring.newest(4),
-        numbered(10, 4).flip(0),
+    hint = (
         "Eleven keys pushed into a ring of four: the last four must be left. Where one place is written more than "
-        "once in an assignment by index, torch does not say which value wins; cut the batch first.",
+        "once in an assignment by index, torch does not say which value wins; cut the batch first."
     )
+    matches(ring.newest(4), numbered(10, 4).flip(0), hint)
     ring.push(numbered(14, 1))
     matches(ring.newest(4), numbered(11, 4).flip(0), "After such a large push the next key went to the wrong place.")
 
@@ -85,7 +83,6 @@ def no_gradient(answer: Answer) -> None:
 
 
 EXERCISE = Exercise(
-    name="moco-ring",
     place=3,
     title="A ring of keys",
     difficulty="medium",

@@ -22,12 +22,11 @@ def comes_back(answer: Answer) -> None:
     """Row i of the answer is the key of picture i."""
     images = rows(5, 10, 3)
     got = returned(answer(lambda x: 2 * x, images, ORDER))
-    matches(
-        got,
-        2 * images,
+    hint = (
         "The network only doubles each row, and the rows come back in another order than the pictures'. What undoes "
-        "`x[order]` is the *inverse* permutation, `order.argsort()`.",
+        "`x[order]` is the *inverse* permutation, `order.argsort()`."
     )
+    matches(got, 2 * images, hint)
 
 
 def sees_them_shuffled(answer: Answer) -> None:
@@ -40,12 +39,11 @@ def sees_them_shuffled(answer: Answer) -> None:
 
     answer(network, images, ORDER)
     expect(len(seen) == 1, f"The network was called {len(seen)} times; once is enough, with the whole batch.")
-    matches(
-        seen[0],
-        images[ORDER],
+    hint = (
         "The keys are in order, but the network saw the pictures in another order than `images[order]`. Shuffle before "
-        "it, and undo it after.",
+        "it, and undo it after."
     )
+    matches(seen[0], images[ORDER], hint)
 
 
 def keys_are_constants(answer: Answer) -> None:
@@ -55,7 +53,6 @@ def keys_are_constants(answer: Answer) -> None:
 
 
 EXERCISE = Exercise(
-    name="moco-shuffle",
     place=4,
     title="Shuffle, and undo it",
     difficulty="medium",

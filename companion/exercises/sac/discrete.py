@@ -87,12 +87,11 @@ def discrete_label_is_constant(answer: Answer) -> None:
 def discrete_actor(answer: Answer) -> None:
     """The actor's loss has the whole expectation over actions."""
     given = discrete()
-    matches(
-        both(answer, given)[1],
-        discrete_losses(**given)[1].detach(),
+    hint = (
         "The actor's loss is (7.10) with the expectation over actions written out: Σ π (α log π − min Q), the mean "
-        "over the batch and the sum over members.",
+        "over the batch and the sum over members."
     )
+    matches(both(answer, given)[1], discrete_losses(**given)[1].detach(), hint)
 
 
 def discrete_rests(answer: Answer) -> None:
@@ -108,16 +107,14 @@ def discrete_rests(answer: Answer) -> None:
     hint = "At the policy softmax(min Q / α) the slope must vanish, by (7.5), and yours does not."
     matches(slope, torch.zeros_like(best), hint, atol=1e-7)
     mine, right = (torch.autograd.grad(f(**given)[1], given["logits"])[0] for f in (answer, discrete_losses))
-    matches(
-        mine,
-        right,
+    hint = (
         "The actor's loss has the right value and, away from Boltzmann's policy, the wrong slope. The probabilities "
-        "depend on the logits too, not only their logarithms.",
+        "depend on the logits too, not only their logarithms."
     )
+    matches(mine, right, hint)
 
 
 EXERCISE = Exercise(
-    name="sac-discrete",
     place=8,
     title="Without drawing",
     difficulty="hard",

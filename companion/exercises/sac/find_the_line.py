@@ -98,7 +98,6 @@ def temperature_is_right(answer: Answer) -> None:
 
 
 EXERCISE = Exercise(
-    name="sac-find-the-line",
     place=7,
     title="Find the line",
     difficulty="hard",

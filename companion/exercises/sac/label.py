@@ -62,7 +62,6 @@ def label_ends(answer: Answer) -> None:
 
 
 EXERCISE = Exercise(
-    name="sac-label",
     place=3,
     title="A label that likes surprise",
     difficulty="medium",

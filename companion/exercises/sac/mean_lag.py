@@ -27,18 +27,15 @@ def lag_both(answer: Answer) -> None:
     """Between the two it is what a simulation measures."""
     for tau, period in ((0.5, 4), (0.1, 10), (0.02, 3)):
         measured = measured_lag(tau, period)
-        matches(
-            float(answer(tau, period)),
-            measured,
+        hint = (
             f"With tau={tau} and period={period} a target that follows a clock is {measured:.2f} updates late, on "
             f"average, and you say {float(answer(tau, period)):.2f}. The average's memory is counted in periods, and "
-            "to it comes the wait within a period.",
-            rtol=1e-3,
+            "to it comes the wait within a period."
         )
+        matches(float(answer(tau, period)), measured, hint, rtol=1e-3)
 
 
 EXERCISE = Exercise(
-    name="sac-mean-lag",
     place=5,
     title="Two knobs, one lag",
     difficulty="medium",

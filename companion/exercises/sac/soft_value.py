@@ -35,12 +35,11 @@ def is_boltzmann(answer: Answer) -> None:
     for temperature in (1.0, 0.25):
         _, policy = two(answer, q, temperature)
         weights = (q / temperature).exp()
-        matches(
-            policy,
-            weights / weights.sum(),
+        hint = (
             f"At temperature {temperature:g} two actions whose values differ by one temperature must differ in "
-            "probability by a factor e. Where does the temperature divide?",
+            "probability by a factor e. Where does the temperature divide?"
         )
+        matches(policy, weights / weights.sum(), hint)
 
 
 def is_what_it_collects(answer: Answer) -> None:
@@ -50,13 +49,12 @@ def is_what_it_collects(answer: Answer) -> None:
         value, _ = two(answer, q, temperature)
         policy = torch.softmax(q / temperature, -1)
         collected = (policy * (q - temperature * policy.log())).sum(-1)
-        matches(
-            value,
-            collected,
+        hint = (
             f"At temperature {temperature:g} the policy's expected Q plus α times its entropy is "
             f"{float(collected[0]):.4f} in the first test state, and your value is another. It is larger than the "
-            "expected Q alone and, with three actions, exceeds the largest Q by at most α log 3.",
+            "expected Q alone and, with three actions, exceeds the largest Q by at most α log 3."
         )
+        matches(value, collected, hint)
 
 
 def survives_scale(answer: Answer) -> None:
@@ -71,7 +69,6 @@ def survives_scale(answer: Answer) -> None:
 
 
 EXERCISE = Exercise(
-    name="sac-soft-value",
     place=1,
     title="A maximum that is soft",
     difficulty="easy",

@@ -47,13 +47,11 @@ def reaches_the_entropy(answer: Answer) -> None:
 def scales_with_reward(answer: Answer) -> None:
     """Ten times the reward needs ten times the temperature."""
     for q in VALUES:
-        matches(
-            float(answer(10 * q, 0.5)),
-            10 * temperature_for(q, 0.5),
+        hint = (
             "Multiply all values by ten and the same policy needs a temperature ten times as high. Is your search "
-            "wide enough, and does it search log α?",
-            rtol=1e-2,
+            "wide enough, and does it search log α?"
         )
+        matches(float(answer(10 * q, 0.5)), 10 * temperature_for(q, 0.5), hint, rtol=1e-2)
 
 
 def shifts_do_not_matter(answer: Answer) -> None:
@@ -64,7 +62,6 @@ def shifts_do_not_matter(answer: Answer) -> None:
 
 
 EXERCISE = Exercise(
-    name="sac-temperature",
     place=4,
     title="The temperature that was asked for",
     difficulty="medium",

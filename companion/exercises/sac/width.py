@@ -46,23 +46,21 @@ def width_between(answer: Answer) -> None:
             "From the first good setting to the last it is 1 decade, but the valley does not end at the settings that "
             "were tried. Draw straight lines between the points, over log τ, and end where they cross.",
         )
-    matches(
-        got,
-        want,
+    hint = (
         f"With scores {score.tolist()} at τ = {TAUS.tolist()} the straight lines over log τ are above −200 for "
-        f"{want:.3f} decades.",
+        f"{want:.3f} decades."
     )
+    matches(got, want, hint)
 
 
 def width_islands(answer: Answer) -> None:
     """Two islands count, and the gap between them does not; the order of the settings does not matter."""
     score = np.array([-100.0, -300.0, -100.0, -300.0, -300.0])
-    matches(
-        answer(TAUS, score, -200.0),
-        1.5,
+    hint = (
         "Two islands, half a decade at the upper end and a whole one around 0.01: 1.5 decades. The gap between the "
-        "islands does not count.",
+        "islands does not count."
     )
+    matches(answer(TAUS, score, -200.0), 1.5, hint)
     score = np.array([-300.0, -300.0, -100.0, -100.0, -100.0])
     shuffled = np.array([2, 0, 4, 1, 3])
     hint = "The settings may come in any order. Sort by tau."
@@ -70,7 +68,6 @@ def width_islands(answer: Answer) -> None:
 
 
 EXERCISE = Exercise(
-    name="sac-width",
     place=6,
     title="How wide is a valley?",
     difficulty="medium",

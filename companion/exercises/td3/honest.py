@@ -42,7 +42,6 @@ def swings_up_and_knows_it(answer: Answer) -> None:
 
 
 EXERCISE = Exercise(
-    name="td3-honest",
     place=6,
     title="An honest critic",
     difficulty="hard",

@@ -53,12 +53,11 @@ def label_minimum(answer: Answer) -> None:
         (values.amax(1), "This is the larger of the two."),
     ):
         differs(got, batch.reward + 0.9 * wrong, hint)
-    matches(
-        got,
-        batch.reward + 0.9 * values.amin(1),
+    hint = (
         "Without noise it is r + γ·min(Q₁, Q₂) at the target actor's action, the minimum over the axis `copies` of "
-        "(member, copies, batch).",
+        "(member, copies, batch)."
     )
+    matches(got, batch.reward + 0.9 * values.amin(1), hint)
 
 
 def label_noise(answer: Answer) -> None:
@@ -71,13 +70,11 @@ def label_noise(answer: Answer) -> None:
 
 def label_range(answer: Answer) -> None:
     """The smoothed action is still an action."""
-    agrees(
-        answer,
-        label,
-        given(edge=True),
+    hint = (
         "Where the policy plays near ±1 the noise carries it past what any motor can do, to where no critic has seen "
-        "data. Clip the sum to [−1, 1] as well.",
+        "data. Clip the sum to [−1, 1] as well."
     )
+    agrees(answer, label, given(edge=True), hint)
 
 
 def label_ends(answer: Answer) -> None:
@@ -95,7 +92,6 @@ def label_constant(answer: Answer) -> None:
 
 
 EXERCISE = Exercise(
-    name="td3-label",
     place=2,
     title="TD3's label",
     difficulty="easy",

@@ -21,24 +21,21 @@ def lag_itself(answer: Answer) -> None:
 
 def lag_paper(answer: Answer) -> None:
     """TD3's 0.005 at every second update is nearly 0.0025 at every one."""
-    matches(
-        answer(0.005, 2, 1),
-        1 / 399.5,
+    hint = (
         "At every second update the copy makes a step of τ. Between its steps it ages by one update, so the mean lag "
         "is period·(1 − τ)/τ + (period − 1)/2 = 398.5 updates. A copy that moves at every update has that lag at "
-        "(1 − τ)/τ = 398.5.",
-        rtol=1e-9,
+        "(1 − τ)/τ = 398.5."
     )
+    matches(answer(0.005, 2, 1), 1 / 399.5, hint, rtol=1e-9)
 
 
 def lag_hard(answer: Answer) -> None:
     """A copy every C updates is chapter 2's soft update with tau = 2/(C + 1)."""
-    matches(
-        answer(1.0, 9, 1),
-        0.2,
+    hint = (
         "With τ = 1 a copy is 0, 1, …, C − 1 updates old, (C − 1)/2 on average, and (1 − τ)/τ equals that at "
-        "τ = 2/(C + 1).",
+        "τ = 2/(C + 1)."
     )
+    matches(answer(1.0, 9, 1), 0.2, hint)
 
 
 def lag_measured(answer: Answer) -> None:
@@ -55,7 +52,6 @@ def lag_measured(answer: Answer) -> None:
 
 
 EXERCISE = Exercise(
-    name="td3-lag",
     place=3,
     title="One target, two clocks",
     difficulty="medium",

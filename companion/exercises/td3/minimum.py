@@ -14,39 +14,34 @@ def minimum_bias(sigma: float, correlation: float) -> float:
 
 def independent(answer: Answer) -> None:
     """Independent errors cost 0.56 of their standard deviation."""
-    matches(
-        answer(1.0, 0.0),
-        -1 / math.sqrt(math.pi),
+    hint = (
         "min(X, Y) = (X + Y − |X − Y|)/2, and X and Y are right on average. X − Y is normal with variance 2, and the "
-        "mean magnitude of a normal number with standard deviation s is s·√(2/π). The sign of the answer is −.",
+        "mean magnitude of a normal number with standard deviation s is s·√(2/π). The sign of the answer is −."
     )
+    matches(answer(1.0, 0.0), -1 / math.sqrt(math.pi), hint)
 
 
 def scales(answer: Answer) -> None:
     """It grows in proportion to the error."""
     for sigma in (0.1, 2.0, 30.0):
-        matches(
-            answer(sigma, 0.0),
-            -sigma / math.sqrt(math.pi),
+        hint = (
             f"For σ = {sigma} it is not σ times that for σ = 1. Both are in units of value: take care not to hand on "
-            "a variance.",
+            "a variance."
         )
+        matches(answer(sigma, 0.0), -sigma / math.sqrt(math.pi), hint)
 
 
 def correlated(answer: Answer) -> None:
     """Errors that are shared are not seen by the minimum."""
     for correlation in (1.0, 0.5, 0.9, -0.5):
-        agrees(
-            answer,
-            minimum_bias,
-            (2.0, correlation),
+        hint = (
             f"With correlation {correlation} the variance of X − Y is 2σ²(1 − ρ); with ρ = 1 the twins are one, and "
-            "the minimum takes nothing away.",
+            "the minimum takes nothing away."
         )
+        agrees(answer, minimum_bias, (2.0, correlation), hint)
 
 
 EXERCISE = Exercise(
-    name="td3-minimum",
     place=1,
     title="What the smaller of two costs",
     difficulty="easy",

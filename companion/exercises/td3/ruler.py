@@ -33,13 +33,11 @@ def ruler_discount(answer: Answer) -> None:
     """The first reward is not discounted, the next is once."""
     reward = normal(3)(2, 3, 600)
     zero = torch.zeros(2, 3, dtype=torch.float64)
-    agrees(
-        answer,
-        overestimation,
-        (zero, reward, torch.zeros_like(reward), 0.99),
+    hint = (
         "Q(s₀, a₀) is r₀ + γ·r₁ + γ²·r₂ + …, over every step that you are given, and the overestimation is what was "
-        "predicted *minus* that.",
+        "predicted *minus* that."
     )
+    agrees(answer, overestimation, (zero, reward, torch.zeros_like(reward), 0.99), hint)
 
 
 def ruler_ends(answer: Answer) -> None:
@@ -49,16 +47,14 @@ def ruler_ends(answer: Answer) -> None:
     terminated[0, 0, 2] = 1  # the first episode ends with its third reward
     terminated[0, 0, 4] = 1  # what a simulator says after the end is nobody's business
     zero = torch.zeros(1, 2, dtype=torch.float64)
-    matches(
-        answer(zero, reward, terminated, 1.0),
-        torch.tensor([-4.5], dtype=torch.float64),
+    hint = (
         "Rewards of 1 and γ = 1: the episode that terminates at its third step collects 3, the other 6. The step that "
-        "terminates still pays; all after it is not part of the episode, whatever the arrays hold there.",
+        "terminates still pays; all after it is not part of the episode, whatever the arrays hold there."
     )
+    matches(answer(zero, reward, terminated, 1.0), torch.tensor([-4.5], dtype=torch.float64), hint)
 
 
 EXERCISE = Exercise(
-    name="td3-ruler",
     place=4,
     title="The ruler",
     difficulty="medium",

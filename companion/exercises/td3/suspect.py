@@ -102,7 +102,6 @@ CLUE = (
 
 
 EXERCISE = Exercise(
-    name="td3-suspect",
     place=5,
     title="Find the line",
     difficulty="medium",

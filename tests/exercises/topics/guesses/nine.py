@@ -12,4 +12,4 @@ def below_ten(answer):
     expect(answer < 10, "It is smaller.")
 
 
-EXERCISE = Exercise("guesses-nine", 1, "Guess", "hard", 1, "a number", nine, "It is.", [below_ten], value=True)
+EXERCISE = Exercise(1, "Guess", "hard", 1, "a number", nine, "It is.", [below_ten], value=True)

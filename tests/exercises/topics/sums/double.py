@@ -22,7 +22,6 @@ def keeps_shape(answer):
 
 
 EXERCISE = Exercise(
-    name="double",
     place=1,
     title="Double it",
     difficulty="easy",
