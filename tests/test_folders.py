@@ -19,8 +19,8 @@ def test_they_are_the_systems() -> None:
 def test_without_a_home_exercises_are_checked_and_shown_and_a_note_says_what_was_not_kept() -> None:
     code = """
 import companion
-from companion.exercises import core
-print(bool(companion.check("soft-update", core.find("soft-update").right_answer())))
+from companion.exercises import find
+print(bool(companion.check("soft-update", find("soft-update").right_answer())))
 companion.progress()
 """
     out = as_nobody(code)
@@ -34,8 +34,8 @@ companion.progress()
 def test_without_a_home_one_variable_is_enough(tmp_path) -> None:
     code = """
 import companion
-from companion.exercises import core
-print(companion.check("soft-update", core.find("soft-update").right_answer()).note)
+from companion.exercises import find
+print(companion.check("soft-update", find("soft-update").right_answer()).note)
 """
     assert as_nobody(code, XDG_DATA_HOME=str(tmp_path)).endswith("\n\n")
     assert "soft-update" in (tmp_path / "slow-copy" / "progress.json").read_text()

@@ -8,9 +8,9 @@ import pytest
 import yaml
 from pybtex.database import parse_file
 
-from companion.exercises import core
+from companion.exercises import topics
 
-KNOWN = {exercise.name for topic in core.topics().values() for exercise in topic}
+KNOWN = {exercise.name: exercise for topic in topics().values() for exercise in topic}
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -117,10 +117,12 @@ def test_exercises_are_known_and_have_cards(notebook: nbformat.NotebookNode) -> 
     assert len(checked) >= 3
     assert sorted(checked) == sorted(solved)
     cards = re.findall(
-        r"^### Exercise (\d+\.\d+) · .+\n+\*(easy|medium|hard) · [^*]*\b\d+ minutes\b[^*]*\*", prose(notebook), re.M
+        r"^### Exercise \d+\.\d+ · (.+)\n+\*(easy|medium|hard) · [^*]*\b(\d+) minutes\b[^*]*\*", prose(notebook), re.M
     )
-    assert len(cards) == len(checked)
-    assert set(checked) <= KNOWN
+    exercises = [KNOWN[name] for name in checked]
+    cards = [(title.replace("τ", "tau"), difficulty, minutes) for title, difficulty, minutes in cards]
+    assert cards == [(each.title, each.difficulty, str(each.minutes)) for each in exercises]
+    assert [each.place for each in exercises] == list(range(1, len(exercises) + 1)), "in the order of the chapter"
 
 
 def test_every_exercise_stands_in_a_chapter() -> None:

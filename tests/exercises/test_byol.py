@@ -5,42 +5,45 @@ import torch
 from torch.nn.functional import mse_loss, normalize
 
 from companion.averaging import cosine
-from companion.exercises import byol
+from companion.exercises import normal
+from companion.exercises.byol.best_predictor import LEAST_SPREAD, best_prediction, spread_with
+from companion.exercises.byol.collapse import health
+from companion.exercises.byol.find_the_line import LISTING, suspect
+from companion.exercises.byol.loss import byol_loss
+from companion.exercises.byol.shares import shares
+from companion.exercises.byol.stop_gradient import symmetric_loss, trio
 from companion.vision import byol as package
 from companion.vision import probes
-from tests.exercises.helpers import proves, proves_the_line
+from tests.exercises.helpers import Wrong, wrong_lines
 
 
-def test_loss():
+def wrong_loss() -> Wrong:
     def unit(rows):
         return normalize(rows, dim=1)
 
-    proves(
-        "byol-loss",
-        wrong={
-            "mse_loss": (lambda p, z: mse_loss(unit(p), unit(z)), "summed over a vector's numbers"),
-            "half of it": (lambda p, z: (1 - (unit(p) * unit(z)).sum(1)).mean(), "squared distance"),
-            "a sum over pictures": (lambda p, z: (2 - 2 * (unit(p) * unit(z)).sum(1)).sum(), "averaged over"),
-            "one a picture": (lambda p, z: 2 - 2 * (unit(p) * unit(z)).sum(1), "shape"),
-            "no scaling": (lambda p, z: (p - z).square().sum(1).mean(), "length 1 first"),
-            "columns scaled": (
-                lambda p, z: (normalize(p, dim=0) - normalize(z, dim=0)).square().sum(1).mean(),
-                "every *row*",
-            ),
-            "targets not scaled": (lambda p, z: (unit(p) - z).square().sum(1).mean(), "targets: they are scaled"),
-            "detached": (lambda p, z: byol.byol_loss(p.detach(), z), "must pass"),
-            "nothing": (lambda p, z: print(end=""), "a `return` missing"),
-        },
-    )
+    return {
+        "mse_loss": (lambda p, z: mse_loss(unit(p), unit(z)), "summed over a vector's numbers"),
+        "half of it": (lambda p, z: (1 - (unit(p) * unit(z)).sum(1)).mean(), "squared distance"),
+        "a sum over pictures": (lambda p, z: (2 - 2 * (unit(p) * unit(z)).sum(1)).sum(), "averaged over"),
+        "one a picture": (lambda p, z: 2 - 2 * (unit(p) * unit(z)).sum(1), "shape"),
+        "no scaling": (lambda p, z: (p - z).square().sum(1).mean(), "length 1 first"),
+        "columns scaled": (
+            lambda p, z: (normalize(p, dim=0) - normalize(z, dim=0)).square().sum(1).mean(),
+            "every *row*",
+        ),
+        "targets not scaled": (lambda p, z: (unit(p) - z).square().sum(1).mean(), "targets: they are scaled"),
+        "detached": (lambda p, z: byol_loss(p.detach(), z), "must pass"),
+        "nothing": (lambda p, z: print(end=""), "a `return` missing"),
+    }
 
 
 def test_loss_is_the_packages():
-    prediction, target = byol._rows(0), byol._rows(1)
-    assert torch.allclose(byol.byol_loss(prediction, target), package.loss(prediction, target), rtol=1e-12)
+    prediction, target = normal(0)(12, 5), normal(1)(12, 5)
+    assert torch.allclose(byol_loss(prediction, target), package.loss(prediction, target), rtol=1e-12)
 
 
-def test_stop_gradient():
-    loss, right = byol.byol_loss, byol.symmetric_loss
+def wrong_stop_gradient() -> Wrong:
+    loss, right = byol_loss, symmetric_loss
 
     def no_stop(online, predictor, target, first, second):
         return loss(predictor(online(first)), target(second)) + loss(predictor(online(second)), target(first))
@@ -75,24 +78,21 @@ def test_stop_gradient():
 
         return right(Stopped(), predictor, target, first, second)
 
-    proves(
-        "byol-stop-gradient",
-        wrong={
-            "no stop": (no_stop, "have gradients"),
-            "the wrong side": (wrong_side, "have gradients"),
-            "not crossed": (same_view, "the other way round"),
-            "one side twice": (one_sided, "the other way round"),
-            "a mean": (mean_of_both, "the *sum*"),
-            "no predictor": (no_predictor, "predictor(online(view))"),
-            "a predictor on both sides": (predicts_both, "without a predictor"),
-            "everything stopped": (all_stopped, "no gradient passes"),
-            "encoder stopped": (encoder_stopped, "No gradient reached the online"),
-        },
-    )
+    return {
+        "no stop": (no_stop, "have gradients"),
+        "the wrong side": (wrong_side, "have gradients"),
+        "not crossed": (same_view, "the other way round"),
+        "one side twice": (one_sided, "the other way round"),
+        "a mean": (mean_of_both, "the *sum*"),
+        "no predictor": (no_predictor, "predictor(online(view))"),
+        "a predictor on both sides": (predicts_both, "without a predictor"),
+        "everything stopped": (all_stopped, "no gradient passes"),
+        "encoder stopped": (encoder_stopped, "No gradient reached the online"),
+    }
 
 
-def test_collapse():
-    right = byol.health
+def wrong_collapse() -> Wrong:
+    right = health
 
     def spread_without_scaling(rows):
         return rows.std(0).mean() * rows.shape[1] ** 0.5, right(rows)[1]
@@ -109,49 +109,43 @@ def test_collapse():
         spread, entropy = of_values(rows, centre=False)
         return spread, entropy.exp()
 
-    proves(
-        "byol-collapse",
-        wrong={
-            "no √d": (without_root, "multiply by √d"),
-            "no scaling": (spread_without_scaling, "length 1"),
-            "entropy, not its exp": (of_values, "exp of the entropy"),
-            "not centred": (uncentred, "Subtract the mean"),
-            "one number": (lambda rows: right(rows)[0], "two numbers"),
-            "nothing": (lambda rows: None, "a `return` missing"),
-        },
-    )
+    return {
+        "no √d": (without_root, "multiply by √d"),
+        "no scaling": (spread_without_scaling, "length 1"),
+        "entropy, not its exp": (of_values, "exp of the entropy"),
+        "not centred": (uncentred, "Subtract the mean"),
+        "one number": (lambda rows: right(rows)[0], "two numbers"),
+        "nothing": (lambda rows: None, "a `return` missing"),
+    }
 
 
 def test_health_is_the_packages():
-    rows = byol._rows(3, 100, 8) + 0.5
+    rows = normal(3)(100, 8) + 0.5
     unit = normalize(rows, dim=1)
-    ours = torch.stack(byol.health(rows))
+    ours = torch.stack(health(rows))
     assert torch.allclose(ours, torch.stack([probes.spread(unit), probes.effective_rank(unit)]), rtol=1e-12)
 
 
-def test_shares():
+def wrong_shares() -> Wrong:
     def constant(taus):
         tau, updates = taus[0], len(taus)
         return np.append((1 - tau) ** updates, tau * (1 - tau) ** np.arange(updates - 1, -1, -1))
 
     def turned(taus):
-        return np.append(byol.shares(taus)[:1], byol.shares(taus)[:0:-1])
+        return np.append(shares(taus)[:1], shares(taus)[:0:-1])
 
     def before(taus):
         kept = np.cumprod(1 - np.asarray(taus))
         return np.append(kept[-1], np.asarray(taus) * np.append(1, kept[:-1]))
 
-    proves(
-        "byol-shares",
-        wrong={
-            "no start": (lambda taus: byol.shares(taus)[1:], "start first"),
-            "the start last": (lambda taus: np.roll(byol.shares(taus), -1), "start first"),
-            "not shrunk": (lambda taus: np.append(byol.shares(taus)[0], taus), "add up to"),
-            "turned round": (turned, "the last the most"),
-            "updates before": (before, "the last the most"),
-            "the first τ for all": (constant, "each with its own"),
-        },
-    )
+    return {
+        "no start": (lambda taus: shares(taus)[1:], "start first"),
+        "the start last": (lambda taus: np.roll(shares(taus), -1), "start first"),
+        "not shrunk": (lambda taus: np.append(shares(taus)[0], taus), "add up to"),
+        "turned round": (turned, "the last the most"),
+        "updates before": (before, "the last the most"),
+        "the first τ for all": (constant, "each with its own"),
+    }
 
 
 def test_shares_are_those_of_an_average():
@@ -160,29 +154,25 @@ def test_shares_are_those_of_an_average():
     copy, online = np.eye(21)[0], np.eye(21)[1:]
     for k, new in enumerate(online, 1):
         copy = schedule(k) * new + (1 - schedule(k)) * copy
-    assert np.allclose(copy, byol.shares([schedule(k) for k in range(1, 21)]), atol=1e-15)
+    assert np.allclose(copy, shares([schedule(k) for k in range(1, 21)]), atol=1e-15)
 
 
-def test_find_the_line():
-    suspects = {
-        "loss.backward": "whose weights",
-        "p1 =": "further up",
-    }
-    proves_the_line("byol-find-the-line", byol.LISTING, byol.guilty_line(), suspects)
+def wrong_find_the_line() -> Wrong:
+    return wrong_lines(LISTING, {"loss.backward": "whose weights", "p1 =": "further up"})
 
 
 def test_the_suspect_teaches_its_predictor_nothing():
-    online, predictor, _ = byol._trio(0)
+    online, predictor, _ = trio(0)
     before = [weight.clone() for weight in (*online.parameters(), *predictor.parameters())]
     optimizer = torch.optim.SGD([*online.parameters(), *predictor.parameters()], 0.1)
-    loss = byol.suspect(online, predictor, optimizer, byol._rows(1), byol._rows(2))
+    loss = suspect(online, predictor, optimizer, normal(1)(12, 5), normal(2)(12, 5))
     same = [torch.equal(*pair) for pair in zip(before, (*online.parameters(), *predictor.parameters()), strict=True)]
     assert same == [False, False, True, True]
     assert not loss.requires_grad
 
 
-def test_best_predictor():
-    right = byol.best_prediction
+def wrong_best_predictor() -> Wrong:
+    right = best_prediction
 
     def fitted(online, target, bias=True):
         x = torch.cat((online, torch.ones_like(online[:, :1])), 1) if bias else online
@@ -191,18 +181,15 @@ def test_best_predictor():
     def all_stopped(online, target):
         return right(online.detach(), target)
 
-    proves(
-        "byol-best-predictor",
-        wrong={
-            "no fit": (lambda online, target: online, "must find it"),
-            "the targets themselves": (lambda online, target: target, "Fit by least squares"),
-            "no bias": (lambda online, target: fitted(online, target, bias=False), "of ones"),
-            "a gradient to the targets": (fitted, "reaches the targets"),
-            "a gradient through the fit": (lambda online, target: fitted(online, target.detach()), "as given"),
-            "no gradient": (all_stopped, "No gradient passes"),
-        },
-    )
+    return {
+        "no fit": (lambda online, target: online, "must find it"),
+        "the targets themselves": (lambda online, target: target, "Fit by least squares"),
+        "no bias": (lambda online, target: fitted(online, target, bias=False), "of ones"),
+        "a gradient to the targets": (fitted, "reaches the targets"),
+        "a gradient through the fit": (lambda online, target: fitted(online, target.detach()), "as given"),
+        "no gradient": (all_stopped, "No gradient passes"),
+    }
 
 
 def test_without_a_predictor_the_last_check_sees_a_collapse():
-    assert byol._spread_with(lambda online, target: online) < 0.5 * byol.LEAST_SPREAD
+    assert spread_with(lambda online, target: online) < 0.5 * LEAST_SPREAD

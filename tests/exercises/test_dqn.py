@@ -6,65 +6,61 @@ import pytest
 import torch
 from torch.nn.functional import huber_loss
 
-from companion.exercises import core, dqn
-from tests.exercises.helpers import proves
+from companion.exercises import check
+from companion.exercises.dqn.clock import HardTarget
+from companion.exercises.dqn.double_target import double_target
+from tests.exercises.helpers import Wrong
 
 
-def test_horizon():
+def wrong_horizon() -> Wrong:
     def regressions(share, gamma):
         return math.ceil(math.log(1 - share) / math.log(gamma))
 
-    proves(
-        "dqn-horizon",
-        wrong={
-            "whole periods": (lambda share, C, gamma: regressions(share, gamma) * C, "no copy at all"),
-            "the copy, not the update after it": (
-                lambda share, C, gamma: max(1, (regressions(share, gamma) - 1) * C),
-                "n is whole",
-            ),
-            "no rounding": (
-                lambda share, C, gamma: max(1, math.log(1 - share) / math.log(gamma) * C),
-                "no copy at all",
-            ),
-            "one regression too many": (
-                lambda share, C, gamma: 1 if share < 0.01 else regressions(share, gamma) * max(1, C),
-                "how many copies",
-            ),
-            "a table": (
-                lambda share, C, gamma: {0.005: 1, 0.5: 69, 0.95: 29}.get(share, 230 if C == 1 else 2_290_001),
-                "by (4.5)",
-            ),
-        },
-    )
+    return {
+        "whole periods": (lambda share, C, gamma: regressions(share, gamma) * C, "no copy at all"),
+        "the copy, not the update after it": (
+            lambda share, C, gamma: max(1, (regressions(share, gamma) - 1) * C),
+            "n is whole",
+        ),
+        "no rounding": (
+            lambda share, C, gamma: max(1, math.log(1 - share) / math.log(gamma) * C),
+            "no copy at all",
+        ),
+        "one regression too many": (
+            lambda share, C, gamma: 1 if share < 0.01 else regressions(share, gamma) * max(1, C),
+            "how many copies",
+        ),
+        "a table": (
+            lambda share, C, gamma: {0.005: 1, 0.5: 69, 0.95: 29}.get(share, 230 if C == 1 else 2_290_001),
+            "by (4.5)",
+        ),
+    }
 
 
-def test_target():
+def wrong_target() -> Wrong:
     def wrong(mask):
         return lambda r, term, trunc, q, gamma: r + gamma * (1 - mask(term, trunc)) * q.amax(-1)
 
-    proves(
-        "dqn-target",
-        wrong={
-            "truncation masks": (wrong(lambda term, trunc: torch.maximum(term, trunc)), "cut by the clock"),
-            "nothing masks": (wrong(lambda term, trunc: 0 * term), "the reward alone"),
-            "only truncation masks": (wrong(lambda term, trunc: trunc), "the reward alone"),
-            "reward masked too": (
-                lambda r, term, trunc, q, gamma: (1 - term) * (r + gamma * q.amax(-1)),
-                "the reward is not",
-            ),
-            "reward discounted": (lambda r, term, trunc, q, gamma: gamma * (r + (1 - term) * q.amax(-1)), "discounted"),
-            "mean over actions": (lambda r, term, trunc, q, gamma: r + gamma * (1 - term) * q.mean(-1), "largest"),
-            "wrong axis": (lambda r, term, trunc, q, gamma: r[:, :1] + gamma * q.amax(1), "shape"),
-        },
-    )
+    return {
+        "truncation masks": (wrong(lambda term, trunc: torch.maximum(term, trunc)), "cut by the clock"),
+        "nothing masks": (wrong(lambda term, trunc: 0 * term), "the reward alone"),
+        "only truncation masks": (wrong(lambda term, trunc: trunc), "the reward alone"),
+        "reward masked too": (
+            lambda r, term, trunc, q, gamma: (1 - term) * (r + gamma * q.amax(-1)),
+            "the reward is not",
+        ),
+        "reward discounted": (lambda r, term, trunc, q, gamma: gamma * (r + (1 - term) * q.amax(-1)), "discounted"),
+        "mean over actions": (lambda r, term, trunc, q, gamma: r + gamma * (1 - term) * q.mean(-1), "largest"),
+        "wrong axis": (lambda r, term, trunc, q, gamma: r[:, :1] + gamma * q.amax(1), "shape"),
+    }
 
 
-def test_double_target():
+def wrong_double_target() -> Wrong:
     def plain(r, term, online, target, gamma):
         return r + gamma * (1 - term) * target.amax(-1)
 
     def swapped(r, term, online, target, gamma):
-        return dqn.double_target(r, term, target, online, gamma)
+        return double_target(r, term, target, online, gamma)
 
     def clipped(r, term, online, target, gamma):
         return r + gamma * (1 - term) * torch.minimum(online.amax(-1), target.amax(-1))
@@ -73,23 +69,20 @@ def test_double_target():
         return r + gamma * (1 - term) * online.amax(-1)
 
     def no_mask(r, term, online, target, gamma):
-        return dqn.double_target(r, 0 * term, online, target, gamma)
+        return double_target(r, 0 * term, online, target, gamma)
 
     def keeps_axis(r, term, online, target, gamma):
         value = target.gather(-1, online.argmax(-1, keepdim=True))
         return r[..., None] + gamma * (1 - term[..., None]) * value
 
-    proves(
-        "dqn-double-target",
-        wrong={
-            "plain": (plain, "plain target"),
-            "swapped": (swapped, "roles are swapped"),
-            "clipped": (clipped, "comes with TD3"),
-            "online alone": (online_alone, "gather"),
-            "no mask": (no_mask, "reward alone"),
-            "keeps the action axis": (keeps_axis, "shape"),
-        },
-    )
+    return {
+        "plain": (plain, "plain target"),
+        "swapped": (swapped, "roles are swapped"),
+        "clipped": (clipped, "comes with TD3"),
+        "online alone": (online_alone, "gather"),
+        "no mask": (no_mask, "reward alone"),
+        "keeps the action axis": (keeps_axis, "shape"),
+    }
 
 
 class BrokenTarget:
@@ -107,7 +100,7 @@ class BrokenTarget:
             self.count = 0
 
 
-class LateClock(dqn.HardTarget):
+class LateClock(HardTarget):
     def update(self, online):
         self.count += 1
         if self.count > self.period:
@@ -116,7 +109,7 @@ class LateClock(dqn.HardTarget):
                 ours.copy_(theirs)
 
 
-class CountsAfter(dqn.HardTarget):
+class CountsAfter(HardTarget):
     def update(self, online):
         if self.count % self.period == 0:
             for ours, theirs in zip(self.weights, online, strict=True):
@@ -124,42 +117,31 @@ class CountsAfter(dqn.HardTarget):
         self.count += 1
 
 
-class AliasLater(dqn.HardTarget):
+class AliasLater(HardTarget):
     def update(self, online):
         self.count += 1
         if self.count % self.period == 0:
             self.weights = list(online)
 
 
-class FirstTensorOnly(dqn.HardTarget):
+class FirstTensorOnly(HardTarget):
     def update(self, online):
         self.count += 1
         if self.count % self.period == 0:
             self.weights[0].copy_(online[0])
 
 
-def test_clock():
-    class Stub:
-        """Yours."""
-
-        def __init__(self, online, period): ...
-
-        def update(self, online): ...
-
-    proves(
-        "dqn-clock",
-        wrong={
-            "the notebook's": (BrokenTarget, "`clone` them"),
-            "late": (LateClock, "exactly the period"),
-            "at once": (CountsAfter, "count first"),
-            "a second name": (AliasLater, "second name"),
-            "one tensor": (FirstTensorOnly, "not every tensor"),
-        },
-        stub=Stub,
-    )
+def wrong_clock() -> Wrong:
+    return {
+        "the notebook's": (BrokenTarget, "`clone` them"),
+        "late": (LateClock, "exactly the period"),
+        "at once": (CountsAfter, "count first"),
+        "a second name": (AliasLater, "second name"),
+        "one tensor": (FirstTensorOnly, "not every tensor"),
+    }
 
 
-def test_repair():
+def wrong_repair() -> Wrong:
     def loss(online, target, batch, gamma, done=None, value=None, mean=False, still=True, delta=1.0):
         with torch.set_grad_enabled(not still):
             done = batch.terminated if done is None else done
@@ -175,44 +157,35 @@ def test_repair():
         q = online(batch.observation).gather(-1, batch.action[..., None]).squeeze(-1)
         return huber_loss(q, y)
 
-    proves(
-        "dqn-repair",
-        wrong={
-            "the notebook's": (broken, "mean over all"),
-            "mean over members": (lambda o, t, b, g: loss(o, t, b, g, mean=True), "mean over all"),
-            "no target network": (lambda o, t, b, g: loss(o, t, b, g, value=o), "which one values s′"),
-            "truncation masks": (
-                lambda o, t, b, g: loss(o, t, b, g, done=torch.maximum(b.terminated, b.truncated)),
-                "was truncated",
-            ),
-            "nothing masks": (lambda o, t, b, g: loss(o, t, b, g, done=0.0), "that terminated"),
-            "gradient into the target": (lambda o, t, b, g: loss(o, t, b, g, still=False), "no_grad"),
-            "all detached": (lambda o, t, b, g: loss(o, t, b, g).detach().requires_grad_(), "no gradient reached"),
-        },
-    )
+    return {
+        "the notebook's": (broken, "mean over all"),
+        "mean over members": (lambda o, t, b, g: loss(o, t, b, g, mean=True), "mean over all"),
+        "no target network": (lambda o, t, b, g: loss(o, t, b, g, value=o), "which one values s′"),
+        "truncation masks": (
+            lambda o, t, b, g: loss(o, t, b, g, done=torch.maximum(b.terminated, b.truncated)),
+            "was truncated",
+        ),
+        "nothing masks": (lambda o, t, b, g: loss(o, t, b, g, done=0.0), "that terminated"),
+        "gradient into the target": (lambda o, t, b, g: loss(o, t, b, g, still=False), "no_grad"),
+        "all detached": (lambda o, t, b, g: loss(o, t, b, g).detach().requires_grad_(), "no gradient reached"),
+    }
 
 
-def test_equal_speed():
-    proves(
-        "dqn-equal-speed",
-        wrong={
-            "equal mean lag": (lambda tau, alpha: 2 / tau - 1, "what is the soft one's speed"),
-            "equal window": (lambda tau, alpha: 1 / tau, "mean lag"),
-            "the nearer of the two": (lambda tau, alpha: 1 / tau if alpha > tau else 2 / tau - 1, "where they meet"),
-        },
-    )
+def wrong_equal_speed() -> Wrong:
+    return {
+        "equal mean lag": (lambda tau, alpha: 2 / tau - 1, "what is the soft one's speed"),
+        "equal window": (lambda tau, alpha: 1 / tau, "mean lag"),
+        "the nearer of the two": (lambda tau, alpha: 1 / tau if alpha > tau else 2 / tau - 1, "where they meet"),
+    }
 
 
-def test_settings():
-    proves(
-        "dqn-settings",
-        wrong={
-            "no dict": ([("period", 100)], "dict of settings"),
-            "more steps": ({"period": 100, "steps": 100_000}, "ours"),
-            "a sweep": ({"period": [10, 100]}, "one value"),
-            "a giant": ({"hidden": (512, 512)}, "256 hidden units"),
-        },
-    )
+def wrong_settings() -> Wrong:
+    return {
+        "no dict": ([("period", 100)], "dict of settings"),
+        "more steps": ({"period": 100, "steps": 100_000}, "ours"),
+        "a sweep": ({"period": [10, 100]}, "one value"),
+        "a giant": ({"hidden": (512, 512)}, "256 hidden units"),
+    }
 
 
 @pytest.mark.parametrize(
@@ -224,7 +197,7 @@ def test_settings():
     ],
 )
 def test_settings_that_do_not_learn(monkeypatch, answer, steps, hint):
-    monkeypatch.setattr(dqn, "STEPS", steps)
-    report = core.check("dqn-settings", answer)
+    monkeypatch.setattr("companion.exercises.dqn.settings.STEPS", steps)
+    report = check("dqn-settings", answer)
     assert report.status == "not yet"
     assert hint in report.hint

@@ -4,19 +4,17 @@ from typing import Any
 
 import numpy as np
 
-from companion.exercises import ema
-from tests.exercises.helpers import proves
-
-
-def stub(*_: Any) -> None: ...
+from companion.exercises.ema.bias_correction import corrected_ema
+from companion.exercises.ema.soft_update import soft_update
+from tests.exercises.helpers import Wrong
 
 
 def swapped(online: Any, target: Any, tau: float) -> None:
-    ema.soft_update(target, online, tau)
+    soft_update(target, online, tau)
 
 
 def as_decay(online: Any, target: Any, tau: float) -> None:
-    ema.soft_update(online, target, 1 - tau)
+    soft_update(online, target, 1 - tau)
 
 
 def rebinds_entries(online: Any, target: Any, tau: float) -> None:
@@ -43,53 +41,41 @@ def by_position(online: Any, target: Any, tau: float) -> None:
         old += tau * (new - old)
 
 
-def test_soft_update() -> None:
-    proves(
-        "soft-update",
-        stub=stub,
-        wrong={
-            "arguments swapped": (swapped, "changed `online`"),
-            "tau used as a decay": (as_decay, "used as a decay"),
-            "puts new arrays into the dict": (rebinds_entries, "is left behind"),
-            "returns a new dict": (returns_new, "is left behind"),
-            "rebinds the loop's name": (rebinds_loop_variable, "has not moved"),
-            "a hard update": (copies, "is not tau"),
-            "by position": (by_position, "your code stopped"),
-        },
-    )
+def wrong_soft_update() -> Wrong:
+    return {
+        "arguments swapped": (swapped, "changed `online`"),
+        "tau used as a decay": (as_decay, "used as a decay"),
+        "puts new arrays into the dict": (rebinds_entries, "is left behind"),
+        "returns a new dict": (returns_new, "is left behind"),
+        "rebinds the loop's name": (rebinds_loop_variable, "has not moved"),
+        "a hard update": (copies, "is not tau"),
+        "by position": (by_position, "your code stopped"),
+    }
 
 
-def test_tau_from_half_life() -> None:
-    proves(
-        "tau-from-half-life",
-        stub=stub,
-        wrong={
-            "small tau": (lambda steps: np.log(2) / steps, "small tau only"),
-            "decay": (lambda steps: 0.5 ** (1 / steps), "the decay"),
-            "window": (lambda steps: 1 / steps, "tau = 0.5"),
-            "mean lag": (lambda steps: 1 / (steps + 1), "mean lag"),
-            "small tau, mended for one step": (
-                lambda steps: 0.5 if steps == 1 else (np.log(2) / steps if steps > 100 else 1 - 0.5 ** (1 / steps)),
-                "without rounding",
-            ),
-            "wrong way": (lambda steps: 1 - 0.5**steps, "after n updates"),
-        },
-    )
+def wrong_tau_from_half_life() -> Wrong:
+    return {
+        "small tau": (lambda steps: np.log(2) / steps, "small tau only"),
+        "decay": (lambda steps: 0.5 ** (1 / steps), "the decay"),
+        "window": (lambda steps: 1 / steps, "tau = 0.5"),
+        "mean lag": (lambda steps: 1 / (steps + 1), "mean lag"),
+        "small tau, mended for one step": (
+            lambda steps: 0.5 if steps == 1 else (np.log(2) / steps if steps > 100 else 1 - 0.5 ** (1 / steps)),
+            "without rounding",
+        ),
+        "wrong way": (lambda steps: 1 - 0.5**steps, "after n updates"),
+    }
 
 
-def test_rescale_tau() -> None:
-    proves(
-        "rescale-tau",
-        stub=stub,
-        wrong={
-            "product": (lambda tau, every: tau * every, "beyond 1"),
-            "product, cut at one": (lambda tau, every: min(1.0, tau * every), "beyond 1"),
-            "the new decay": (lambda tau, every: (1 - tau) ** every if every > 1 else tau, "the new decay"),
-            "power of tau": (lambda tau, every: tau**every, "wrong share"),
-            "quotient": (lambda tau, every: tau / every, "larger than the old"),
-            "counts one short": (lambda tau, every: 1 - (1 - tau) ** max(1, every - 1), "leave as much"),
-        },
-    )
+def wrong_rescale_tau() -> Wrong:
+    return {
+        "product": (lambda tau, every: tau * every, "beyond 1"),
+        "product, cut at one": (lambda tau, every: min(1.0, tau * every), "beyond 1"),
+        "the new decay": (lambda tau, every: (1 - tau) ** every if every > 1 else tau, "the new decay"),
+        "power of tau": (lambda tau, every: tau**every, "wrong share"),
+        "quotient": (lambda tau, every: tau / every, "larger than the old"),
+        "counts one short": (lambda tau, every: 1 - (1 - tau) ** max(1, every - 1), "leave as much"),
+    }
 
 
 def divided(signal: Any, tau: float, *, shift: int = 0, swap: bool = False) -> Any:
@@ -112,11 +98,11 @@ def uncorrected(signal: Any, tau: float, *, first: bool = False) -> Any:
 
 
 def flattens(signal: Any, tau: float) -> Any:
-    return ema.corrected_ema(np.ravel(signal), tau).reshape(np.shape(signal))
+    return corrected_ema(np.ravel(signal), tau).reshape(np.shape(signal))
 
 
 def spoils(signal: Any, tau: float) -> Any:
-    signal[...] = ema.corrected_ema(signal, tau)
+    signal[...] = corrected_ema(signal, tau)
     return signal
 
 
@@ -129,24 +115,20 @@ def same_array(signal: Any, tau: float) -> Any:
     return np.array(averages)
 
 
-def test_bias_correction() -> None:
-    proves(
-        "bias-correction",
-        stub=stub,
-        wrong={
-            "forgets the correction": (uncorrected, "not corrected"),
-            "starts at the first value": (lambda s, t: uncorrected(s, t, first=True), "starts at the first value"),
-            "counts from zero": (lambda s, t: divided(s, t, shift=-1), "count from 1"),
-            "counts from two": (lambda s, t: divided(s, t, shift=1), "one too large"),
-            "tau used as a decay": (lambda s, t: divided(s, t, swap=True), "1 − tau"),
-            "no case for zero": (divided, "0/0"),
-            "only the last": (lambda s, t: ema.corrected_ema(s, t)[-1], "40 averages"),
-            "no return": (lambda s, t: None, "returned None"),
-            "flattens": (flattens, "six columns"),
-            "in place": (spoils, "has changed"),
-            "one array for all": (same_array, "one and the same array"),
-        },
-    )
+def wrong_bias_correction() -> Wrong:
+    return {
+        "forgets the correction": (uncorrected, "not corrected"),
+        "starts at the first value": (lambda s, t: uncorrected(s, t, first=True), "starts at the first value"),
+        "counts from zero": (lambda s, t: divided(s, t, shift=-1), "count from 1"),
+        "counts from two": (lambda s, t: divided(s, t, shift=1), "one too large"),
+        "tau used as a decay": (lambda s, t: divided(s, t, swap=True), "1 − tau"),
+        "no case for zero": (divided, "0/0"),
+        "only the last": (lambda s, t: corrected_ema(s, t)[-1], "40 averages"),
+        "no return": (lambda s, t: None, "returned None"),
+        "flattens": (flattens, "six columns"),
+        "in place": (spoils, "has changed"),
+        "one array for all": (same_array, "one and the same array"),
+    }
 
 
 def by_rows(stored: Any, wanted: float, *, ages: int = 20_000, height: bool = True, rescale: bool = False) -> Any:
@@ -156,20 +138,16 @@ def by_rows(stored: Any, wanted: float, *, ages: int = 20_000, height: bool = Tr
     return c / c.sum() if rescale else c
 
 
-def test_posthoc_ema() -> None:
-    proves(
-        "posthoc-ema",
-        stub=stub,
-        wrong={
-            "no tau in front": (lambda s, w: by_rows(s, w, height=False), "in front"),
-            "rescaled": (lambda s, w: by_rows(s, w, rescale=True), "rescaled"),
-            "too few ages": (lambda s, w: by_rows(s, w, ages=60), "end too early"),
-            "finitely many ages": (by_rows, "have no end"),
-            "interpolates": (
-                lambda s, w: np.array([float(np.isclose(t, w)) for t in s]) if w in s else np.array([0.5, 0.5, 0.0]),
-                "some other combination",
-            ),
-            "the nearest one": (lambda s, w: np.eye(len(s))[int(np.argmin(np.abs(np.array(s) - w - 1e-3)))], "other"),
-            "one number": (lambda s, w: 1.0, "the shape is"),
-        },
-    )
+def wrong_posthoc_ema() -> Wrong:
+    return {
+        "no tau in front": (lambda s, w: by_rows(s, w, height=False), "in front"),
+        "rescaled": (lambda s, w: by_rows(s, w, rescale=True), "rescaled"),
+        "too few ages": (lambda s, w: by_rows(s, w, ages=60), "end too early"),
+        "finitely many ages": (by_rows, "have no end"),
+        "interpolates": (
+            lambda s, w: np.array([float(np.isclose(t, w)) for t in s]) if w in s else np.array([0.5, 0.5, 0.0]),
+            "some other combination",
+        ),
+        "the nearest one": (lambda s, w: np.eye(len(s))[int(np.argmin(np.abs(np.array(s) - w - 1e-3)))], "other"),
+        "one number": (lambda s, w: 1.0, "the shape is"),
+    }

@@ -9,12 +9,13 @@ import numpy as np
 import torch
 from torch.nn.functional import softplus
 
-from companion.exercises import sac
+from companion.exercises.sac.temperature import temperature_for
+from companion.exercises.sac.width import width
 from companion.rl.sac import squashed_gaussian
-from tests.exercises.helpers import proves
+from tests.exercises.helpers import Wrong
 
 
-def test_soft_value():
+def wrong_soft_value() -> Wrong:
     def boltzmann(q, temperature):
         return torch.softmax(q / temperature, -1)
 
@@ -22,23 +23,20 @@ def test_soft_value():
         weights = (q / temperature).exp()
         return temperature * weights.sum(-1).log(), weights / weights.sum(-1, keepdim=True)
 
-    proves(
-        "sac-soft-value",
-        wrong={
-            "one tensor": (lambda q, t: t * torch.logsumexp(q / t, -1), "two tensors"),
-            "nothing": (lambda q, t: print(end=""), "returned None"),
-            "wrong axis": (lambda q, t: (q.amax(-1), torch.softmax(q, 0)), "sum to one"),
-            "temperature forgotten": (lambda q, t: (q.amax(-1), torch.softmax(q, -1)), "where does the temperature"),
-            "temperature multiplies": (lambda q, t: (q.amax(-1), torch.softmax(q * t, -1)), "a factor e"),
-            "hard maximum": (lambda q, t: (q.amax(-1), boltzmann(q, t)), "exceeds the largest"),
-            "expected value alone": (lambda q, t: ((boltzmann(q, t) * q).sum(-1), boltzmann(q, t)), "expected Q alone"),
-            "not times temperature": (lambda q, t: (torch.logsumexp(q / t, -1), boltzmann(q, t)), "temperature 0.25"),
-            "overflow": (overflows, "exp(10,000)"),
-        },
-    )
+    return {
+        "one tensor": (lambda q, t: t * torch.logsumexp(q / t, -1), "two tensors"),
+        "nothing": (lambda q, t: print(end=""), "returned None"),
+        "wrong axis": (lambda q, t: (q.amax(-1), torch.softmax(q, 0)), "sum to one"),
+        "temperature forgotten": (lambda q, t: (q.amax(-1), torch.softmax(q, -1)), "where does the temperature"),
+        "temperature multiplies": (lambda q, t: (q.amax(-1), torch.softmax(q * t, -1)), "a factor e"),
+        "hard maximum": (lambda q, t: (q.amax(-1), boltzmann(q, t)), "exceeds the largest"),
+        "expected value alone": (lambda q, t: ((boltzmann(q, t) * q).sum(-1), boltzmann(q, t)), "expected Q alone"),
+        "not times temperature": (lambda q, t: (torch.logsumexp(q / t, -1), boltzmann(q, t)), "temperature 0.25"),
+        "overflow": (overflows, "exp(10,000)"),
+    }
 
 
-def test_log_prob():
+def wrong_log_prob() -> Wrong:
     def gaussian(u, mean, log_sd):
         return -0.5 * ((u - mean) / log_sd.exp()) ** 2 - log_sd - 0.5 * math.log(2 * math.pi)
 
@@ -51,24 +49,21 @@ def test_log_prob():
     def padded(u, mean, log_sd):
         return (gaussian(u, mean, log_sd) - (1 - u.tanh() ** 2 + 1e-6).log()).sum(-1)
 
-    proves(
-        "sac-log-prob",
-        wrong={
-            "no correction": (lambda u, m, s: gaussian(u, m, s).sum(-1), "integrates to"),
-            "correction added": (lambda u, m, s: (gaussian(u, m, s) + squashing(u)).sum(-1), "grow or shrink"),
-            "normalisation forgotten": (
-                lambda u, m, s: (gaussian(u, m, s) + 0.5 * math.log(2 * math.pi) - squashing(u)).sum(-1),
-                "integrates to",
-            ),
-            "not summed": (lambda u, m, s: gaussian(u, m, s) - squashing(u), "shape"),
-            "mean over the action": (lambda u, m, s: (gaussian(u, m, s) - squashing(u)).mean(-1), "over the last axis"),
-            "naive": (naive, "tanh(u) is ±1"),
-            "a small number": (padded, "every u looks alike"),
-        },
-    )
+    return {
+        "no correction": (lambda u, m, s: gaussian(u, m, s).sum(-1), "integrates to"),
+        "correction added": (lambda u, m, s: (gaussian(u, m, s) + squashing(u)).sum(-1), "grow or shrink"),
+        "normalisation forgotten": (
+            lambda u, m, s: (gaussian(u, m, s) + 0.5 * math.log(2 * math.pi) - squashing(u)).sum(-1),
+            "integrates to",
+        ),
+        "not summed": (lambda u, m, s: gaussian(u, m, s) - squashing(u), "shape"),
+        "mean over the action": (lambda u, m, s: (gaussian(u, m, s) - squashing(u)).mean(-1), "over the last axis"),
+        "naive": (naive, "tanh(u) is ±1"),
+        "a small number": (padded, "every u looks alike"),
+    }
 
 
-def test_label():
+def wrong_label() -> Wrong:
     def label(r, d, q, log_prob, gamma, t, *, critics=lambda q: q.amin(1), sign=-1.0, all_masked=True):
         soft = critics(q) + sign * t[:, None] * log_prob
         return r + gamma * (1 - d) * soft
@@ -76,28 +71,25 @@ def test_label():
     def half_masked(r, d, q, log_prob, gamma, t):
         return r + gamma * ((1 - d) * q.amin(1) - t[:, None] * log_prob)
 
-    proves(
-        "sac-label",
-        wrong={
-            "larger critic": (lambda *a: label(*a, critics=lambda q: q.amax(1)), "the smaller"),
-            "mean of critics": (lambda *a: label(*a, critics=lambda q: q.mean(1)), "the smaller"),
-            "sign": (lambda *a: label(*a, sign=1.0), "the sign"),
-            "no entropy": (lambda *a: label(*a, sign=0.0), "does not know the temperature"),
-            "entropy not discounted": (
-                lambda r, d, q, lp, gamma, t: r + gamma * (1 - d) * q.amin(1) - t[:, None] * lp,
-                "one step later",
-            ),
-            "one temperature for all": (
-                lambda r, d, q, lp, gamma, t: label(r, d, q, lp, gamma, t.mean().expand(3)),
-                "of its own",
-            ),
-            "nothing ends": (lambda r, d, *rest: label(r, 0 * d, *rest), "the reward alone"),
-            "entropy after the end": (half_masked, "the reward alone"),
-        },
-    )
+    return {
+        "larger critic": (lambda *a: label(*a, critics=lambda q: q.amax(1)), "the smaller"),
+        "mean of critics": (lambda *a: label(*a, critics=lambda q: q.mean(1)), "the smaller"),
+        "sign": (lambda *a: label(*a, sign=1.0), "the sign"),
+        "no entropy": (lambda *a: label(*a, sign=0.0), "does not know the temperature"),
+        "entropy not discounted": (
+            lambda r, d, q, lp, gamma, t: r + gamma * (1 - d) * q.amin(1) - t[:, None] * lp,
+            "one step later",
+        ),
+        "one temperature for all": (
+            lambda r, d, q, lp, gamma, t: label(r, d, q, lp, gamma, t.mean().expand(3)),
+            "of its own",
+        ),
+        "nothing ends": (lambda r, d, *rest: label(r, 0 * d, *rest), "the reward alone"),
+        "entropy after the end": (half_masked, "the reward alone"),
+    }
 
 
-def test_temperature():
+def wrong_temperature() -> Wrong:
     def from_grid(q, entropy):
         grid = np.geomspace(0.01, 1, 400)
         z = (q - q.max())[:, None] / grid
@@ -105,48 +97,42 @@ def test_temperature():
         return grid[np.argmin(abs(-(p * np.log(np.maximum(p, 1e-300))).sum(0) - entropy))]
 
     def coarse(q, entropy):
-        return round(math.log10(sac.temperature_for(q, entropy)), 1)
+        return round(math.log10(temperature_for(q, entropy)), 1)
 
-    proves(
-        "sac-temperature",
-        wrong={
-            "nothing": (lambda q, entropy: print(end=""), "returned None"),
-            "the entropy": (lambda q, entropy: entropy, "rises with temperature"),
-            "its inverse": (lambda q, entropy: 1 / sac.temperature_for(q, entropy), "rises with temperature"),
-            "negative": (lambda q, entropy: -1.0, "is positive"),
-            "a logarithm": (coarse, "positive"),
-            "a narrow grid": (from_grid, "rises with temperature"),
-            "no scale": (
-                lambda q, entropy: sac.temperature_for(q, entropy) if np.ptp(q) < 10 else 1.0,
-                "ten times",
-            ),
-        },
-    )
+    return {
+        "nothing": (lambda q, entropy: print(end=""), "returned None"),
+        "the entropy": (lambda q, entropy: entropy, "rises with temperature"),
+        "its inverse": (lambda q, entropy: 1 / temperature_for(q, entropy), "rises with temperature"),
+        "negative": (lambda q, entropy: -1.0, "is positive"),
+        "a logarithm": (coarse, "positive"),
+        "a narrow grid": (from_grid, "rises with temperature"),
+        "no scale": (
+            lambda q, entropy: temperature_for(q, entropy) if np.ptp(q) < 10 else 1.0,
+            "ten times",
+        ),
+    }
 
 
-def test_mean_lag():
-    proves(
-        "sac-mean-lag",
-        wrong={
-            "period forgotten": (lambda tau, period: (1 - tau) / tau, "each equally often"),
-            "a window": (lambda tau, period: period / tau, "chapter 2"),
-            "hard: the period": (
-                lambda tau, period: (1 - tau) / tau if period == 1 else float(period),
-                "each equally often",
-            ),
-            "added, not multiplied": (
-                lambda tau, period: (1 - tau) / tau + (period - 1) / 2,
-                "counted in periods",
-            ),
-            "multiplied only": (
-                lambda tau, period: period * (1 - tau) / tau if tau < 1 else (period - 1) / 2,
-                "within a period",
-            ),
-        },
-    )
+def wrong_mean_lag() -> Wrong:
+    return {
+        "period forgotten": (lambda tau, period: (1 - tau) / tau, "each equally often"),
+        "a window": (lambda tau, period: period / tau, "chapter 2"),
+        "hard: the period": (
+            lambda tau, period: (1 - tau) / tau if period == 1 else float(period),
+            "each equally often",
+        ),
+        "added, not multiplied": (
+            lambda tau, period: (1 - tau) / tau + (period - 1) / 2,
+            "counted in periods",
+        ),
+        "multiplied only": (
+            lambda tau, period: period * (1 - tau) / tau if tau < 1 else (period - 1) / 2,
+            "within a period",
+        ),
+    }
 
 
-def test_width():
+def wrong_width() -> Wrong:
     def good_points(tau, score, threshold):
         good = tau[score >= threshold]
         return float(np.log10(good.max() / good.min())) if good.size else 0.0
@@ -155,7 +141,7 @@ def test_width():
         return float((score >= threshold).mean()) * 4.0
 
     def sorted_only(tau, score, threshold):
-        return sac.width(np.sort(tau), score, threshold)
+        return width(np.sort(tau), score, threshold)
 
     def hull(tau, score, threshold):
         good = score >= threshold
@@ -166,18 +152,15 @@ def test_width():
         filled = score.copy()
         first, last = np.flatnonzero(good)[[0, -1]]
         filled[first : last + 1] = np.maximum(filled[first : last + 1], threshold)
-        return sac.width(tau, filled, threshold)
+        return width(tau, filled, threshold)
 
-    proves(
-        "sac-width",
-        wrong={
-            "natural logarithm": (lambda *a: sac.width(*a) * math.log(10), "base 10"),
-            "the good points": (good_points, "straight lines"),
-            "their share": (share, "straight lines"),
-            "the hull": (hull, "the gap between the islands"),
-            "sorted taus, unsorted scores": (sorted_only, "in any order"),
-        },
-    )
+    return {
+        "natural logarithm": (lambda *a: width(*a) * math.log(10), "base 10"),
+        "the good points": (good_points, "straight lines"),
+        "their share": (share, "straight lines"),
+        "the hull": (hull, "the gap between the islands"),
+        "sorted taus, unsorted scores": (sorted_only, "in any order"),
+    }
 
 
 def of_the_notebook(*names):
@@ -192,7 +175,7 @@ def of_the_notebook(*names):
     return [known[name] for name in names]
 
 
-def test_find_the_line():
+def wrong_find_the_line() -> Wrong:
     def losses(agents, batch, noise, gamma, target_entropy, *, excess=None, label=True, still=True):
         """The right ones, with a fault where it is asked for."""
         temperature = agents.log_temperature.detach().exp()[:, None]
@@ -215,26 +198,23 @@ def test_find_the_line():
         of_critics, of_actor, of_temperature = losses(*arguments)
         return of_actor, of_critics, of_temperature
 
-    proves(
-        "sac-find-the-line",
-        wrong={
-            "the notebook's": (broken, "what do the suspects' temperatures"),
-            "sign of the temperature": (
-                lambda *a: losses(*a, excess=lambda log_prob: log_prob.detach().mean(-1) - 1.0),
-                "what do the suspects' temperatures",
-            ),
-            "entropy taken from the label": (lambda *a: losses(*a, label=False), "right in the listing"),
-            "swapped": (swapped, "critics' loss is off"),
-            "one loss": (lambda *a: sum(losses(*a)), "three losses"),
-            "the actor's detached": (
-                lambda *a: (losses(*a)[0], losses(*a)[1].detach().requires_grad_(), losses(*a)[2]),
-                "nothing in it may be detached",
-            ),
-        },
-    )
+    return {
+        "the notebook's": (broken, "what do the suspects' temperatures"),
+        "sign of the temperature": (
+            lambda *a: losses(*a, excess=lambda log_prob: log_prob.detach().mean(-1) - 1.0),
+            "what do the suspects' temperatures",
+        ),
+        "entropy taken from the label": (lambda *a: losses(*a, label=False), "right in the listing"),
+        "swapped": (swapped, "critics' loss is off"),
+        "one loss": (lambda *a: sum(losses(*a)), "three losses"),
+        "the actor's detached": (
+            lambda *a: (losses(*a)[0], losses(*a)[1].detach().requires_grad_(), losses(*a)[2]),
+            "nothing in it may be detached",
+        ),
+    }
 
 
-def test_discrete():
+def wrong_discrete() -> Wrong:
     def losses(
         logits, q, next_logits, next_q, action, reward, terminated, gamma, temperature,
         *, next_value=None, still=True, actor=None,
@@ -261,20 +241,17 @@ def test_discrete():
     def no_entropy(log_policy, q, price):
         return -log_policy.exp() * q.detach().amin(1)
 
-    proves(
-        "sac-discrete",
-        wrong={
-            "one loss": (lambda **given: sum(losses(**given)), "two losses"),
-            "the best next action": (lambda **given: losses(**given, next_value=lambda q: q.amax(-1)), "not the best"),
-            "no entropy in the label": (
-                lambda **given: losses(
-                    **given, next_value=lambda q: (given["next_logits"].softmax(-1) * q).sum(-1).detach()
-                ),
-                "a sum over actions",
+    return {
+        "one loss": (lambda **given: sum(losses(**given)), "two losses"),
+        "the best next action": (lambda **given: losses(**given, next_value=lambda q: q.amax(-1)), "not the best"),
+        "no entropy in the label": (
+            lambda **given: losses(
+                **given, next_value=lambda q: (given["next_logits"].softmax(-1) * q).sum(-1).detach()
             ),
-            "label not held still": (lambda **given: losses(**given, still=False), "a constant"),
-            "no entropy in the actor": (lambda **given: losses(**given, actor=no_entropy), "written out"),
-            "actor moves the critics": (lambda **given: losses(**given, actor=attached), "does not move them"),
-            "probabilities held still": (lambda **given: losses(**given, actor=half_detached), "depend on the logits"),
-        },
-    )
+            "a sum over actions",
+        ),
+        "label not held still": (lambda **given: losses(**given, still=False), "a constant"),
+        "no entropy in the actor": (lambda **given: losses(**given, actor=no_entropy), "written out"),
+        "actor moves the critics": (lambda **given: losses(**given, actor=attached), "does not move them"),
+        "probabilities held still": (lambda **given: losses(**given, actor=half_detached), "depend on the logits"),
+    }

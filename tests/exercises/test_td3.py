@@ -1,30 +1,30 @@
 """The exercises on TD3 and overestimation."""
 
+import inspect
 import math
 from types import SimpleNamespace
 
 import pytest
 import torch
 
-from companion.exercises import core, td3
+from companion.exercises import check
+from companion.exercises.td3.minimum import minimum_bias
+from companion.exercises.td3.suspect import LISTING, guilty_line, plant, suspect
 from companion.members import MLP
-from tests.exercises.helpers import proves, proves_the_line
+from tests.exercises.helpers import Wrong, wrong_lines
 
 
-def test_minimum():
-    proves(
-        "td3-minimum",
-        wrong={
-            "no sign": (lambda sigma, rho: -td3.minimum_bias(sigma, rho), "the sign"),
-            "not halved": (lambda sigma, rho: 2 * td3.minimum_bias(sigma, rho), "|X − Y|)/2"),
-            "a variance": (
-                lambda sigma, rho: -(sigma**2) * math.sqrt((1 - rho) / math.pi),
-                "not to hand on a variance",
-            ),
-            "correlation ignored": (lambda sigma, rho: -sigma / math.sqrt(math.pi), "2σ²(1 − ρ)"),
-            "correlation outside the root": (lambda sigma, rho: -sigma * (1 - rho) / math.sqrt(math.pi), "2σ²(1 − ρ)"),
-        },
-    )
+def wrong_minimum() -> Wrong:
+    return {
+        "no sign": (lambda sigma, rho: -minimum_bias(sigma, rho), "the sign"),
+        "not halved": (lambda sigma, rho: 2 * minimum_bias(sigma, rho), "|X − Y|)/2"),
+        "a variance": (
+            lambda sigma, rho: -(sigma**2) * math.sqrt((1 - rho) / math.pi),
+            "not to hand on a variance",
+        ),
+        "correlation ignored": (lambda sigma, rho: -sigma / math.sqrt(math.pi), "2σ²(1 − ρ)"),
+        "correlation outside the root": (lambda sigma, rho: -sigma * (1 - rho) / math.sqrt(math.pi), "2σ²(1 − ρ)"),
+    }
 
 
 def test_minimum_against_draws():
@@ -33,7 +33,7 @@ def test_minimum_against_draws():
     shared, one, two = 2 * torch.randn(3, 400_000, generator=random, dtype=torch.float64)
     for rho in (0.0, 0.5, 0.9):
         x, y = (math.sqrt(rho) * shared + math.sqrt(1 - rho) * own for own in (one, two))
-        assert torch.minimum(x, y).mean().item() == pytest.approx(td3.minimum_bias(2.0, rho), abs=0.01)
+        assert torch.minimum(x, y).mean().item() == pytest.approx(minimum_bias(2.0, rho), abs=0.01)
 
 
 def label(batch, actor, critic, noise, gamma, sigma, clip, *, pick="min", order="scale", edge=True, mask=True):
@@ -50,7 +50,7 @@ def label(batch, actor, critic, noise, gamma, sigma, clip, *, pick="min", order=
     return (batch.reward + gamma * (1 - done) * value).detach()
 
 
-def test_label():
+def wrong_label() -> Wrong:
     def wrong(**how):
         return lambda *parts: label(*parts, **how)
 
@@ -62,24 +62,21 @@ def test_label():
         value = critic(batch.next_observation, actor(batch.next_observation)).amin(1, keepdim=True)
         return batch.reward + gamma * value
 
-    proves(
-        "td3-label",
-        wrong={
-            "mean of the twins": (wrong(pick="mean"), "clips nothing"),
-            "first alone": (wrong(pick="first"), "a second one"),
-            "larger": (wrong(pick="max"), "the larger"),
-            "keeps the axis of copies": (keeps_axis, "shape"),
-            "clipped, then scaled": (wrong(order="clip first"), "*after* scaling"),
-            "noise not clipped": (wrong(order="no clip"), "*after* scaling"),
-            "not scaled": (wrong(order="clip alone"), "sigma * noise"),
-            "out of range": (wrong(edge=False), "[−1, 1] as well"),
-            "nothing ends": (wrong(mask=False), "the reward alone"),
-            "with a gradient": (attached, "no_grad"),
-        },
-    )
+    return {
+        "mean of the twins": (wrong(pick="mean"), "clips nothing"),
+        "first alone": (wrong(pick="first"), "a second one"),
+        "larger": (wrong(pick="max"), "the larger"),
+        "keeps the axis of copies": (keeps_axis, "shape"),
+        "clipped, then scaled": (wrong(order="clip first"), "*after* scaling"),
+        "noise not clipped": (wrong(order="no clip"), "*after* scaling"),
+        "not scaled": (wrong(order="clip alone"), "sigma * noise"),
+        "out of range": (wrong(edge=False), "[−1, 1] as well"),
+        "nothing ends": (wrong(mask=False), "the reward alone"),
+        "with a gradient": (attached, "no_grad"),
+    }
 
 
-def test_lag():
+def wrong_lag() -> Wrong:
     def by_window(tau, period, new_period):
         return tau * new_period / period
 
@@ -96,20 +93,17 @@ def test_lag():
             return tau
         return {0.005: 1 / 399.5, 1.0: 0.2}.get(tau, 0.5)
 
-    proves(
-        "td3-lag",
-        wrong={
-            "tau in proportion": (by_window, "398.5"),
-            "no ageing between steps": (without_ageing, "398.5"),
-            "lag counted in steps": (counts_steps, "398.5"),
-            "unchanged": (lambda tau, period, new_period: tau, "398.5"),
-            "a table": (table, "it lags"),
-            "no tau": (lambda *a: table(*a) if a[1] == a[2] or a[0] in (0.005, 1.0) else 1.5, "no tau"),
-        },
-    )
+    return {
+        "tau in proportion": (by_window, "398.5"),
+        "no ageing between steps": (without_ageing, "398.5"),
+        "lag counted in steps": (counts_steps, "398.5"),
+        "unchanged": (lambda tau, period, new_period: tau, "398.5"),
+        "a table": (table, "it lags"),
+        "no tau": (lambda *a: table(*a) if a[1] == a[2] or a[0] in (0.005, 1.0) else 1.5, "no tau"),
+    }
 
 
-def test_ruler():
+def wrong_ruler() -> Wrong:
     def measure(predicted, reward, terminated, gamma, *, first=0, pays=True, ends=True, limit=None, sign=1, once=True):
         steps = torch.arange(reward.shape[-1], dtype=reward.dtype)
         over = terminated.cumsum(-1) - (terminated if pays else 0)
@@ -122,43 +116,42 @@ def test_ruler():
     def wrong(**how):
         return lambda *parts: measure(*parts, **how)
 
-    proves(
-        "td3-ruler",
-        wrong={
-            "the other sign": (wrong(sign=-1), "with its sign"),
-            "every episode by itself": (
-                lambda predicted, reward, terminated, gamma: predicted - reward.sum(-1),
-                "shape",
-            ),
-            "first reward discounted": (wrong(first=1), "γ·r₁"),
-            "a time limit": (wrong(limit=200), "every step that you are given"),
-            "no end": (wrong(ends=False), "part of the episode"),
-            "last reward lost": (wrong(pays=False), "still pays"),
-            "ends twice": (wrong(once=False), "whatever the arrays hold"),
-        },
-    )
-
-
-def test_suspect():
-    suspects = {
-        "value =": "Ask what it is",
-        "y =": "never terminates",
-        "gain =": "climbs the first",
+    return {
+        "the other sign": (wrong(sign=-1), "with its sign"),
+        "every episode by itself": (
+            lambda predicted, reward, terminated, gamma: predicted - reward.sum(-1),
+            "shape",
+        ),
+        "first reward discounted": (wrong(first=1), "γ·r₁"),
+        "a time limit": (wrong(limit=200), "every step that you are given"),
+        "no end": (wrong(ends=False), "part of the episode"),
+        "last reward lost": (wrong(pays=False), "still pays"),
+        "ends twice": (wrong(once=False), "whatever the arrays hold"),
     }
-    proves_the_line("td3-suspect", td3.LISTING, td3.guilty_line(), suspects, clue="smaller of two numbers")
+
+
+def wrong_suspect() -> Wrong:
+    suspects = {"value =": "Ask what it is", "y =": "never terminates", "gain =": "climbs the first"}
+    return wrong_lines(LISTING, suspects)
+
+
+def test_every_innocent_line_of_the_suspect_comes_with_the_clue():
+    for at, line in enumerate(LISTING.splitlines(), 1):
+        if line and at != guilty_line():
+            assert "smaller of two numbers" in check("td3-suspect", at).hint
 
 
 def test_the_suspect_has_one_critic_twice():
     """Its twins are equal for ever, and two seeds in place of one in the guilty line keep them apart."""
-    source = td3.LISTING.splitlines()
-    guilty = td3.guilty_line() - 1
+    source = LISTING.splitlines()
+    guilty = guilty_line() - 1
     assert "seed for seed in seeds for _ in range(2)" in source[guilty]
     source[guilty] = source[guilty].replace("seed for seed", "2 * seed + _ for seed")
-    repaired = dict(vars(td3))
+    repaired = dict(inspect.unwrap(suspect).__globals__)
     exec("\n".join(source), repaired)
 
     distances = []
-    for train in (td3.suspect, repaired["suspect"]):
+    for train in (suspect, repaired["suspect"]):
         draw = torch.Generator().manual_seed(0)
 
         def normal(*shape, draw=draw):
@@ -175,17 +168,14 @@ def test_the_suspect_has_one_critic_twice():
     assert (distances[1] > 1e-3).all()
 
 
-def test_honest():
-    proves(
-        "td3-honest",
-        wrong={
-            "no dict": ([("tau", 0.1)], "dict of settings"),
-            "more steps": ({"tau": 0.1, "steps": 100_000}, "ours"),
-            "a sweep": ({"tau": [0.1, 0.05]}, "one value"),
-            "a giant": ({"hidden": (512, 512)}, "256 hidden units"),
-            "a short horizon": ({"gamma": 0.9}, "another task"),
-        },
-    )
+def wrong_honest() -> Wrong:
+    return {
+        "no dict": ([("tau", 0.1)], "dict of settings"),
+        "more steps": ({"tau": 0.1, "steps": 100_000}, "ours"),
+        "a sweep": ({"tau": [0.1, 0.05]}, "one value"),
+        "a giant": ({"hidden": (512, 512)}, "256 hidden units"),
+        "a short horizon": ({"gamma": 0.9}, "another task"),
+    }
 
 
 @pytest.mark.parametrize(
@@ -194,10 +184,10 @@ def test_honest():
 )
 def test_settings_that_are_not_honest(monkeypatch, goal, honest, hint):
     """After 600 steps critics still begin to hear how bad it is: they believe in too much."""
-    monkeypatch.setattr(td3, "STEPS", 600)
-    monkeypatch.setattr(td3, "RETURN", goal)
-    monkeypatch.setattr(td3, "HONEST", honest)
-    report = core.check("td3-honest", {})
+    monkeypatch.setattr("companion.exercises.td3.honest.STEPS", 600)
+    monkeypatch.setattr("companion.exercises.td3.honest.RETURN", goal)
+    monkeypatch.setattr("companion.exercises.td3.honest.HONEST", honest)
+    report = check("td3-honest", {})
     assert report.status == "not yet"
     assert hint in report.hint
 
@@ -206,7 +196,7 @@ def test_planted_line():
     """What is planted are equal twins, as the listing's line makes them, in the chosen members and in no other."""
     critic, target = (MLP((4, 16, 1), [0, 1, 2], copies=2, purpose="critic") for _ in range(2))
     before = [weights.clone() for weights in critic.parameters()]
-    td3.plant(critic, target, slice(-1, None))
+    plant(critic, target, slice(-1, None))
     values = critic(torch.randn(3, 5, 4, generator=torch.Generator().manual_seed(0)))
     assert torch.equal(values[2, 0], values[2, 1])
     assert not torch.allclose(values[1, 0], values[1, 1])

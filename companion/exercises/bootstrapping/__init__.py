@@ -1,0 +1,4 @@
+"""Chasing your own target."""
+
+PREFIX = ""
+"""Of the names of its exercises, which are short enough by themselves."""

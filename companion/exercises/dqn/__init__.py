@@ -1,0 +1,5 @@
+"""DQN and hard updates.
+
+The exercises of the chapter that grows DQN in the open. Batches lead with a member axis, as everywhere in the book:
+``(member, batch)`` for what is one number a transition, ``(member, batch, action)`` for values.
+"""

@@ -1,0 +1,51 @@
+"""Find settings with which DQN learns CartPole fast: a dict of keyword arguments for `rl.train`. The check trains six
+agents with seeds you should not tune on, 1000 to 1005, for 6,000 steps, and asks for an interquartile mean return of
+220 at the end. Sweep on other seeds, many settings at once.
+"""
+
+import math
+from typing import Any
+
+from companion.exercises import Answer, Exercise, Hint
+from companion.exercises.trained import end_of_training, expect_settings, typical
+
+STEPS = 6_000
+GOAL = 220.0
+
+
+def settings() -> dict[str, Any]:
+    return {"error_clip": math.inf, "learning_rate": 5e-4, "period": 30, "epsilon_end": 0.15}
+
+
+def are_settings(answer: Answer) -> None:
+    """These are settings of DQN, one value each."""
+    expect_settings(answer, "dqn", batch=128)
+
+
+def learns(answer: Answer) -> None:
+    """Six agents you have never met keep the pole up for 220 steps."""
+    end = end_of_training("dqn", "CartPole-v1", steps=STEPS, **answer)
+    score, believed, obtained = (typical(end[name]) for name in ("return", "predicted", "discounted_return"))
+    if score >= GOAL:
+        return
+    if believed > 200:
+        why = f"They believe in {believed:.3g}, and no more than 100 can be had: the values ran away. What bounds them?"
+    elif believed < 0.5 * obtained:
+        why = f"They believe in {believed:.0f} and obtain {obtained:.0f}: their horizon is short. Is the copy too rare?"
+    else:
+        why = "Their values have the right size. Look at how they explore, how far they step, what the loss hears."
+    raise Hint(f"Six held-out agents reach {score:.0f} (interquartile mean), and {GOAL:.0f} is asked. {why}")
+
+
+EXERCISE = Exercise(
+    place=7,
+    title="Six agents you have never met",
+    difficulty="hard",
+    minutes=180,
+    expects="a dict of settings, such as {'period': 100}",
+    solution=settings,
+    why="Found by a sweep of 48 settings on seeds 0 to 7. Most of the gain is the squared error: with the error "
+    "clipped at 1, a fall from a state believed to be worth 30 weighs no more than an error of 1. Yours may be better.",
+    checks=[are_settings, learns],
+    value=True,
+)

@@ -1,0 +1,4 @@
+"""Averaging the iterates."""
+
+PREFIX = ""
+"""Of the names of its exercises, which are short enough by themselves."""

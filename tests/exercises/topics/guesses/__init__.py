@@ -1,0 +1,4 @@
+"""Guesses.
+
+More words.
+"""
