@@ -40,8 +40,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from companion import vision
 from companion.vision import byol, moco
 from companion.vision.encoders import make_encoder
+from companion.vision.loop import Training
 from companion.vision.momentum import unit
-from companion.vision.training import ALGORITHMS, Training
+from companion.vision.training import ALGORITHMS
 
 SIDES, BATCHES = (16, 32), (128, 256)
 PICTURES = 10_000

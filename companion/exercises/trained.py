@@ -7,7 +7,7 @@ import xarray as xr
 
 from companion.exercises.hints import expect
 from companion.rl import train
-from companion.rl.algorithms import named
+from companion.rl.algorithms import ALGORITHMS
 from companion.study import iqm
 
 HELD_OUT = [1_000, 1_001, 1_002, 1_003, 1_004, 1_005]
@@ -23,7 +23,7 @@ def expect_settings(answer: Any, algorithm: str, *, batch: int) -> None:
         batch: the largest batch allowed.
     """
     expect(isinstance(answer, dict), f"Hand in a dict of settings; this is a {type(answer).__name__}.")
-    settings, _ = named(algorithm)
+    settings, _ = ALGORITHMS[algorithm]
     known = [field.name for field in fields(settings)]
     for name, value in answer.items():
         expect(

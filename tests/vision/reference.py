@@ -13,8 +13,8 @@ from torch.nn.functional import pad
 
 from companion import vision
 from companion.runs.processes import ALONE, Processes
+from companion.vision.loop import Training
 from companion.vision.momentum import MomentumLearner
-from companion.vision.training import Training
 
 Statistics = list[tuple[Tensor, Tensor]]
 """Mean and unbiased variance of every batch normalisation of one pass, means over the parts."""

@@ -8,7 +8,7 @@ import torch
 
 from companion import vision
 from companion.vision import byol
-from companion.vision.training import Training
+from companion.vision.loop import Training
 from tests.vision import reference
 from tests.vision.helpers import assert_same_states, states
 from tests.vision.reference import assert_close, in_double

@@ -13,9 +13,9 @@ from torch import distributed
 from torch.testing._internal.distributed.fake_pg import FakeStore
 
 from companion import vision
-from companion.vision import augmentation, moco, probes, training
+from companion.vision import augmentation, loop, moco, probes
+from companion.vision.loop import Training
 from companion.vision.momentum import MomentumLearner
-from companion.vision.training import Training
 from tests.fake_device import CPU, DEVICE, DeviceError, FakeDevice, in_slices, second_device
 
 PICTURES = vision.shapes(train=64, test=32)
@@ -69,7 +69,7 @@ def test_a_checkpoint_is_taken_and_put_back(case, device, tmp_path):
 def two_processes(monkeypatch) -> Iterator[None]:
     """This is the first of two, whose messages lead nowhere. Torch's ``DistributedDataParallel`` wants real memory, and
     so has no part in it: what is ours are the statistics, the keys and the loss of all."""
-    monkeypatch.setattr(training, "DistributedDataParallel", lambda learner, **how: learner)
+    monkeypatch.setattr(loop, "DistributedDataParallel", lambda learner, **how: learner)
     distributed.init_process_group("fake", rank=0, world_size=2, store=FakeStore())
     yield
     distributed.destroy_process_group()

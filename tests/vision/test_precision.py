@@ -1,7 +1,5 @@
 """Networks compute in bf16 on a GPU. What must not is shown on a CPU, which can do both."""
 
-from functools import partial
-
 import numpy as np
 import pytest
 import torch
@@ -9,8 +7,8 @@ from torch import nn
 from torch.nn.functional import normalize
 
 from companion import vision
-from companion.vision import moco, training
-from companion.vision.training import Training
+from companion.vision import moco
+from companion.vision.loop import Training
 from tests.helpers import needs_cuda
 
 PICTURES = vision.shapes(train=96, test=64)
@@ -64,7 +62,8 @@ def test_the_drift_of_a_copy_that_stands_still_is_nothing_in_bf16_too(monkeypatc
     with trained.precision():
         assert (trained.learner.drift(trained.views, 3) == 0).all()
     assert (trained.learner.drift(trained.views, 3) > 1e-6).all()
-    monkeypatch.setattr(training, "Training", partial(Training, bf16=True))
+    begin = Training.__init__
+    monkeypatch.setattr(Training, "__init__", lambda *given, **named: begin(*given, **named, bf16=True))
     run = vision.train("moco", PICTURES, tau=0.0, queue_size=64, epochs=2, seeds=1, progress=False, **SMALL)
     assert (run["drift"][:, :, 1:] == 0).all()
 

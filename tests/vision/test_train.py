@@ -16,9 +16,9 @@ import xarray as xr
 from companion import vision
 from companion.runs import checkpoints
 from companion.runs.described import fingerprint
-from companion.vision import byol, probes, training
+from companion.vision import byol, loop, probes, training
 from companion.vision.evaluation import calibrated, evaluate
-from companion.vision.training import Training
+from companion.vision.loop import Training
 from tests.helpers import (
     assert_can_be_kept,
     assert_same_numbers,
@@ -95,8 +95,8 @@ def test_a_network_is_the_same_whichever_others_train_beside_it(algorithm):
 @pytest.mark.parametrize("algorithm", ["byol", "moco"])
 def test_networks_that_start_alike_share_their_views_and_their_first_measurement(algorithm, monkeypatch):
     drawn, judged = [], []
-    monkeypatch.setattr(training.Views, "draw", noting(training.Views.draw, drawn))
-    monkeypatch.setattr(training, "calibrated", noting(training.calibrated, judged))
+    monkeypatch.setattr(loop.Views, "draw", noting(loop.Views.draw, drawn))
+    monkeypatch.setattr(loop, "calibrated", noting(loop.calibrated, judged))
     sweep = {"tau": [0.5, 0.1], "hidden": [16, 24], "seeds": 2}
     shared = train(algorithm, **sweep)
     assert len(judged) == 4, "two widths, two seeds"
@@ -265,7 +265,7 @@ def test_killed_at_random_moments_a_run_ends_with_the_same_bits(tmp_path):
         "companion.vision:train('moco', part.shapes(train=128, test=64), tau=[1.0, 0.1], queue_size=50, parts=2, "
         "seeds=1, batch_size=32, hidden=16, embedding=8, warmup=2, epochs=2, evaluate_every=2, progress=False)"
     )
-    step = "companion.vision.training:Training.step"
+    step = "companion.vision.loop:Training.step"
     results = killed_and_resumed(tmp_path / "run.pt", step, call, kills=4, latest=4, pause=0.02)
     assert set(results) == {*MEASURED, "drift"}
     assert np.isfinite(results["loss"][..., -1]).all()
@@ -501,7 +501,7 @@ def test_an_evaluation_is_broken_off_and_made_up_for(mark, pressed, tmp_path, at
 
         return evaluate(*words, look=looked, **more)
 
-    monkeypatch.setattr(training, "evaluate", pressing)
+    monkeypatch.setattr(loop, "evaluate", pressing)
     run = train("moco", **arguments)
     assert run.attrs["interrupted"] == f"at step {4 * mark - 1} of 8"
     assert run["knn"].sel(epoch=mark).isnull().all()
