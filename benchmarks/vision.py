@@ -173,6 +173,7 @@ class Kept:
 
     def __init__(self, views: vision.Views) -> None:
         self.images = views.images
+        self.processes = views.processes
         self.pair = views(1)
 
     def __call__(self, step: int) -> vision.Pair:
