@@ -153,24 +153,18 @@ def adapter(count: int, width: int) -> dict[str, float]:
     device = torch.device("cpu")
     world = GymnasiumWorld(NAME, list(range(count)), device)
     sizes = {"observation_size": world.observation_size, "action_size": world.action_size}
-    settings = {"hidden": (width, width), "batch_size": width, "learning_starts": 0}
-    loop = Loop(make_agents("td3", **sizes, seeds=count, **settings), world, 100_000)
+    settings = {"hidden": (width, width), "batch_size": width}
     action, resets = 2 * torch.rand(count, world.action_size) - 1, torch.rand(count, world.reset_width)
-    clock = itertools.count()
 
-    def with_noise(step: Callable[[int], Any]) -> Callable[[], Any]:
-        def run() -> None:
-            now = next(clock)
-            if now % loop.noise.length == 0:
-                loop.noise.refill()
-            step(now % loop.agents.cycle)
-
-        return run
+    def steps(learning_starts: int) -> Callable[[], None]:
+        agents = make_agents("td3", **sizes, seeds=count, learning_starts=learning_starts, **settings)
+        loop, clock = Loop(agents, world, 100_000), itertools.count(1)
+        return lambda: loop.step(next(clock))
 
     ways = {
         "by itself": lambda: world.step(action, resets),
-        "and they act": with_noise(lambda update: loop.collect()),
-        "and they act and learn": with_noise(loop.step),
+        "and they act": steps(learning_starts=100_000),
+        "and they act and learn": steps(learning_starts=0),
     }
     walls = {name: statistics.median(timed(step)[0] for _ in range(TURNS)) for name, step in ways.items()}
     world.close()

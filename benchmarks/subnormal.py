@@ -30,34 +30,21 @@ def measure(algorithm: str, how: str) -> dict[str, float]:
     if how == "flush":
         torch.set_flush_denormal(True)  # before the first parallel operation: threads made later inherit it
     from companion.members import optimizers
-    from companion.members.grid import Grid
-    from companion.rl.algorithms import named
+    from companion.rl import make_agents
     from companion.rl.environments import make_world
     from companion.rl.loop import Loop
-    from companion.runs.settings import check, settings_of, shape_settings
 
     if how == "decay":
         optimizers.forget = lambda average, below: None
-    settings_type, agents_type = named(algorithm)
-    grid, device = Grid(check(settings_type, {}), AGENTS), torch.device("cpu")
-    ((own, fixed),) = grid.groups(shape_settings(settings_type))
-    world = make_world(TASKS[algorithm], grid.seeds.tolist(), device)
-    values = settings_of(grid, own, fixed, device)
-    actions = world.actions or world.action_size
-    agents = agents_type(values, world.observation_size, actions, grid.seeds.tolist(), device)
+    world = make_world(TASKS[algorithm], range(AGENTS), torch.device("cpu"))
+    sizes = {"observation_size": world.observation_size, "action_size": world.actions or world.action_size}
+    agents = make_agents(algorithm, **sizes, seeds=AGENTS)
     loop = Loop(agents, world, LAST)
-    collect, learn = loop.programs()
     clock = np.zeros(LAST + 1)
     for step in range(1, LAST + 1):
-        if (step - 1) % loop.noise.length == 0:
-            loop.noise.refill()
-        updates = loop.updates(step)
-        if updates:
-            learn[(updates - 1) % len(learn)]()
-        else:
-            collect()
+        loop.step(step)
         clock[step] = time.perf_counter()
-    moments = [thing.first for thing in vars(agents).values() if isinstance(thing, optimizers.Adam)]
+    moments = [part.first for part in agents.modules() if isinstance(part, optimizers.Adam)]
     tiny = torch.finfo(torch.float32).tiny
     subnormal = sum(int(((m != 0) & (m.abs() < tiny)).sum()) for m in moments) / sum(m.numel() for m in moments)
     rates = {

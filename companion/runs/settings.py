@@ -4,7 +4,6 @@ import dataclasses
 import inspect
 import math
 from collections.abc import Callable, Collection, Mapping
-from types import SimpleNamespace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -24,7 +23,6 @@ __all__ = [
     "check",
     "one_of",
     "setting",
-    "settings_of",
     "shape_settings",
     "true_or_false",
 ]
@@ -150,13 +148,6 @@ def check(settings: type, given: Mapping[str, Any], call: Callable[..., Any] | N
     }.items():
         checked[name] = [_one(fields[name], v) for v in value] if isinstance(value, list) else _one(fields[name], value)
     return checked
-
-
-def settings_of(grid: Grid, members: np.ndarray, fixed: Mapping[str, Any], device: torch.device) -> SimpleNamespace:
-    """Some members' settings by name: those fixed for all as they are, the others as tensors ``(member,)``."""
-    columns = {name: torch.as_tensor(grid.column(name)[members]) for name in grid.settings if name not in fixed}
-    tensors = {name: (c.float() if c.is_floating_point() else c).to(device) for name, c in columns.items()}
-    return SimpleNamespace(**fixed, **tensors)
 
 
 def at_least_one(**counts: Any) -> None:

@@ -1,15 +1,19 @@
 """Settings know which values they take."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import FrozenInstanceError
 
+import numpy as np
 import pytest
+import torch
 
-from companion.runs.settings import check, nearest, setting, shape_settings
+from companion import rl
+from companion.members import Grid
+from companion.names import nearest
+from companion.runs.settings import PerMember, Settings, check, setting, shape_settings
 
 
-@dataclass(frozen=True)
-class Example:
+class Example(Settings):
     rate: float = setting(0.5, least=0, most=1)
     bound: float = setting(1.0, least=0, finite=False)
     count: int = setting(3, least=1)
@@ -81,3 +85,60 @@ def test_infinity_is_a_value_only_where_it_is_meant_to_be():
     assert check(Example, {"bound": math.inf})["bound"] == math.inf
     with pytest.raises(ValueError, match="count"):
         check(Example, {"count": 0})
+
+
+class Members(Settings):
+    tau: PerMember = setting(0.5, least=0, most=1)
+    period: PerMember = setting(3, least=1)
+    fast: PerMember = setting(False)
+    width: int = setting(8, least=1, shapes=True)
+
+
+def test_what_may_differ_between_members_is_a_tensor_with_an_entry_for_each():
+    one, three = Members(period=2), Members(tau=[1.0, 0.1, 0.0], fast=True)
+    assert (one.tau.tolist(), one.period.tolist(), one.width) == ([0.5], [2], 8)
+    assert three.tau.tolist() == pytest.approx([1.0, 0.1, 0.0])
+    assert (three.period.tolist(), three.fast.tolist(), three.width) == ([3] * 3, [True] * 3, 8)
+    assert (three.tau.dtype, three.period.dtype, three.fast.dtype) == (torch.float32, torch.int64, torch.bool)
+
+
+def test_some_members_of_a_grid_have_the_settings_of_these():
+    grid = Grid(check(Members, {"tau": [1.0, 0.1], "width": [8, 16]}), seeds=2)
+    (_, _), (own, fixed) = grid.groups(shape_settings(Members))
+    settings = Members.of(grid, own[np.array([0, 3])], fixed, torch.device("cpu"))
+    assert (settings.width, settings.period.tolist()) == (16, [3, 3])
+    torch.testing.assert_close(settings.tau, torch.tensor([1.0, 0.1]))
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "message"),
+    [
+        ({"tau": 7}, ValueError, "tau=7 is out of range; it must be between 0 and 1"),
+        ({"tau": [0.1, 7]}, ValueError, "tau=7 is out of range"),
+        ({"tau": "0.1"}, TypeError, "tau='0.1' must be a number"),
+        ({"tua": 0.1}, ValueError, "unknown setting 'tua' of Members: did you mean 'tau'"),
+        ({"tau": []}, ValueError, r"tau=\[\] must be one value, or a list"),
+        (
+            {"tau": [0.1, 0.2], "period": [1, 2, 3]},
+            ValueError,
+            "tau=.* must be one value, or a list of one for each",
+        ),
+        ({"width": [8, 16]}, TypeError, "width=.* is a list; it has one value for all"),
+    ],
+)
+def test_settings_are_checked_wherever_they_are_made(given, error, message):
+    with pytest.raises(error, match=message):
+        Members(**given)
+
+
+def test_an_algorithms_settings_are_refused_as_its_training_refuses_them():
+    with pytest.raises(ValueError, match="tau=7") as of_settings:
+        rl.td3.TD3Settings(tau=7)
+    with pytest.raises(ValueError, match="tau=7") as of_training:
+        rl.train("td3", "Pendulum-v1", tau=7)
+    assert str(of_settings.value) == str(of_training.value)
+
+
+def test_settings_that_are_made_stay_as_they_are():
+    with pytest.raises(FrozenInstanceError):
+        Members().width = 9
