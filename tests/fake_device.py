@@ -203,7 +203,7 @@ def in_slices(train: Callable[..., xr.Dataset], path: Path) -> int:
 @contextlib.contextmanager
 def second_device() -> Iterator[FakeDevice]:
     """The fake device, entered, with what the package asks of a device beyond its tensors."""
-    forget = augmentation._colour_space.cache_clear
+    forget = augmentation.colour_space.cache_clear
     save, load, autocast, address = torch.save, torch.load, torch.autocast, torch.UntypedStorage.data_ptr
 
     def saved(content: Any, *arguments: Any, **named: Any) -> None:

@@ -80,7 +80,7 @@ class Classifiers:
         self.online = MLP((data.inputs.shape[-1], *hidden, data.classes), seeds).to(device)
         self.judged = deepcopy(self.online).requires_grad_(False)
         self.weights: Float[Tensor, "member parameter"] = flatten(self.online)
-        self._judged_weights = flatten(self.judged)
+        self.judged_weights = flatten(self.judged)
         self.averages: Float[Tensor, "average member parameter"] = self.weights.expand(averages, -1, -1).clone()
         self._members = torch.arange(len(seeds), device=device).unsqueeze(1)
 
@@ -109,7 +109,7 @@ class Classifiers:
         """Mean cross-entropy (nats) and share of mistakes on the held-out samples; network 0 is the online one."""
         losses, errors = [], []
         for weights in (self.weights, *self.averages):
-            self._judged_weights.copy_(weights)
+            self.judged_weights.copy_(weights)
             logits = self.judged(self.held_out_inputs)
             losses.append(_loss(logits, self.held_out_labels))
             errors.append((logits.argmax(2) != self.held_out_labels).float().mean(1))

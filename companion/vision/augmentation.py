@@ -26,13 +26,13 @@ NUMBERS = 14
 """Random numbers that a view of a picture takes."""
 
 _LUMA = (0.299, 0.587, 0.114)
-_YIQ = torch.tensor([_LUMA, (0.5959, -0.2746, -0.3213), (0.2115, -0.5227, 0.3112)])
+YIQ = torch.tensor([_LUMA, (0.5959, -0.2746, -0.3213), (0.2115, -0.5227, 0.3112)])
 
 
 @functools.cache
-def _colour_space(device: torch.device) -> tuple[Tensor, Tensor]:
+def colour_space(device: torch.device) -> tuple[Tensor, Tensor]:
     """From RGB to YIQ and back, on a device: sent there once, since to send them is to wait for it."""
-    return _YIQ.to(device), torch.linalg.inv(_YIQ).to(device)
+    return YIQ.to(device), torch.linalg.inv(YIQ).to(device)
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ def _recolour(
 
     In luma and chroma brightness and contrast scale all three, saturation the chroma alone, and hue turns it.
     """
-    yiq, rgb = _colour_space(view.device)
+    yiq, rgb = colour_space(view.device)
     angle = 2 * math.pi * turn
     across, along = saturation * angle.cos(), saturation * angle.sin()
     one, zero = torch.ones_like(across), torch.zeros_like(across)

@@ -120,7 +120,7 @@ def _encoding(images: UInt8[Tensor, "picture 3 32 32"]) -> str:
     return {0: "", 8: " (JPEG q75)"}.get(max(steps, default=0), " (JPEG)")
 
 
-def _cache() -> Path:
+def cache_folder() -> Path:
     return user_folder("cache")
 
 
@@ -136,7 +136,7 @@ def _archive() -> Path:
 
     files = f"set COMPANION_DATA to a folder that holds {_FOLDER}, unpacked from"
     try:
-        path = _cache() / "cifar-10-binary.tar.gz"
+        path = cache_folder() / "cifar-10-binary.tar.gz"
     except OSError as error:
         raise OSError(f"CIFAR-10 could not be kept: {error}; or {files} {URL} (md5 {MD5})") from error
     try:

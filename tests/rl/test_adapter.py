@@ -18,7 +18,7 @@ from gymnasium.vector import AutoresetMode
 from companion import rl
 from companion.members import Streams
 from companion.rl.environments import TensorWorld, make_world
-from companion.rl.environments.adapter import GymnasiumWorld, _quietly
+from companion.rl.environments.adapter import GymnasiumWorld, quietly
 from companion.rl.loop import Loop
 from tests.helpers import assert_same_run
 from tests.rl.populations import drive
@@ -262,13 +262,13 @@ def test_actions_are_scaled_to_the_box_and_clipped():
 def test_sizes_are_gymnasiums_and_actions_go_through_as_they_are():
     for name in MUJOCO:
         world = GymnasiumWorld(name, [0], CPU)
-        with _quietly():
+        with quietly():
             gym = gymnasium.make(name)
         assert gym.observation_space.shape == (world.observation_size,)
         assert gym.action_space.shape == (world.action_size,)
         assert (world.actions, world.time_limit) == (None, 1000)
         action = gym.action_space.sample()[None]
-        assert np.array_equal(world._sent(action), action)
+        assert np.array_equal(world.sent(action), action)
 
 
 def test_a_member_that_is_not_a_number_disturbs_nobody():
@@ -545,7 +545,7 @@ def test_what_is_sent_lies_in_the_space(space, echoing):
     else:
         given = torch.cat([torch.linspace(-1, 1, 101), torch.tensor([-9.0, 9.0, torch.nan, torch.inf])])
         given = given[:, None].expand(-1, 2)
-    for sent in world._sent(given.float().numpy()):
+    for sent in world.sent(given.float().numpy()):
         assert space.contains(sent), sent
 
 
@@ -561,7 +561,7 @@ def test_environments_are_closed_with_the_world():
     for drop in (True, False):
         world = GymnasiumWorld("Echo-v0", [0, 1], CPU)
         world.play(policy_of(world), torch.ones(2), episodes=1, horizon=1)
-        made = [each.unwrapped for vector in world._environments.values() for each in vector.envs]
+        made = [each.unwrapped for vector in world.environments.values() for each in vector.envs]
         gone = weakref.ref(world)
         assert len(made) == 4
         assert not any(each.closed for each in made)

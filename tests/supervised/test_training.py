@@ -54,7 +54,7 @@ def parameters_of(learners: Classifiers, member: int) -> list[np.ndarray]:
 
 def average_of(learners: Classifiers, average: int, member: int) -> list[np.ndarray]:
     """An average's parameters, read through the network that is judged."""
-    learners._judged_weights.copy_(learners.averages[average])
+    learners.judged_weights.copy_(learners.averages[average])
     judged = learners.judged
     return [p[member].numpy().astype(FLOAT64) for pair in zip(judged.weights, judged.biases, strict=True) for p in pair]
 

@@ -229,7 +229,7 @@ def server(small, tmp_path, monkeypatch) -> Iterator[Server]:
     server.content = file.getvalue()
     monkeypatch.setattr(cifar, "URL", f"http://127.0.0.1:{server.server_port}/cifar-10-binary.tar.gz")
     monkeypatch.setattr(cifar, "MD5", hashlib.md5(server.content).hexdigest())
-    monkeypatch.setattr(cifar, "_cache", lambda: tmp_path / "cache")
+    monkeypatch.setattr(cifar, "cache_folder", lambda: tmp_path / "cache")
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
@@ -300,7 +300,7 @@ def test_a_download_killed_in_the_middle_is_never_used(server, is_whole, tmp_pat
 import pathlib
 from companion.vision import cifar
 cifar.URL, cifar.MD5, cifar.RECORDS = {cifar.URL!r}, {cifar.MD5!r}, {RECORDS}
-cifar._cache = lambda: pathlib.Path({str(tmp_path / "cache")!r})
+cifar.cache_folder = lambda: pathlib.Path({str(tmp_path / "cache")!r})
 cifar.cifar10()
 """
     with subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.DEVNULL) as process:
@@ -336,4 +336,4 @@ def test_the_official_archive():
     assert cifar.URL == "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
     assert cifar.MD5 == "c32a1d4ab5d03f1284b67883e8d87530"
     assert cifar.RECORDS == 10_000
-    assert cifar._cache().name == "slow-copy"
+    assert cifar.cache_folder().name == "slow-copy"

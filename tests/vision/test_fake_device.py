@@ -116,7 +116,7 @@ def test_a_planted_fault_is_found_in_a_step(case, fault, device, monkeypatch):
 
 
 def test_so_is_a_constant_of_the_colours_on_the_cpu(device, monkeypatch):
-    monkeypatch.setattr(augmentation, "_colour_space", lambda _: (augmentation._YIQ, augmentation._YIQ))
+    monkeypatch.setattr(augmentation, "colour_space", lambda _: (augmentation.YIQ, augmentation.YIQ))
     with pytest.raises(DeviceError, match="on cpu and meta"):
         train("byol")
 

@@ -79,8 +79,8 @@ class GymnasiumWorld:
         self.device = device
         self.autoreset_mode = autoreset_mode
         self.time_limit = _time_limit(name)
-        self._environments: dict[str, VectorEnv] = {}
-        self._closing = weakref.finalize(self, _close, self._environments)
+        self.environments: dict[str, VectorEnv] = {}
+        self._closing = weakref.finalize(self, _close, self.environments)
         self._training = self._made("training", autoreset_mode)
         self.simulator = f"gymnasium {gymnasium.__version__}"
         if _is_mujoco(name):
@@ -118,7 +118,7 @@ class GymnasiumWorld:
     def step(self, action: Tensor, noise: Float[Tensor, "member width"]) -> Transition:
         """Act once; where an episode is over, the next one starts."""
         given = _rows(action)
-        observation, reward, terminated, truncated, info = self._training.step(self._sent(given))
+        observation, reward, terminated, truncated, info = self._training.step(self.sent(given))
         over = terminated | truncated
         seen, real = observation, None
         if self.autoreset_mode is AutoresetMode.DISABLED:
@@ -173,7 +173,7 @@ class GymnasiumWorld:
         while playing.any():
             look()
             given = _rows(agents.policy(self._tensor(observation)[:, None]).squeeze(1))
-            observation, reward, terminated, truncated, _ = stage.step(self._sent(given))
+            observation, reward, terminated, truncated, _ = stage.step(self.sent(given))
             reward = np.where(np.isnan(given).any(-1), np.nan, reward)
             total[member, episode] += np.where(playing & (elapsed < self.time_limit), reward, 0)
             discounted[member, episode] += np.where(playing & (elapsed < horizon), discount**elapsed * reward, 0)
@@ -222,7 +222,7 @@ class GymnasiumWorld:
             alive = np.flatnonzero(begin <= t)
             given = np.zeros((len(begin), self.action_size), dtype=np.float32)
             given[alive] = self._actions[alive, t - begin[alive]]
-            observation, _, terminated, truncated, _ = self._training.step(self._sent(given))
+            observation, _, terminated, truncated, _ = self._training.step(self.sent(given))
             again = terminated | truncated | (begin == t + 1)
             if again.any():
                 observation = _reset(self._training, self._seed, again)
@@ -239,15 +239,15 @@ class GymnasiumWorld:
 
     def _made(self, purpose: str, autoreset_mode: AutoresetMode, **arguments: Any) -> VectorEnv:
         """The environments for a purpose, one a member, made when they are first asked for."""
-        if purpose not in self._environments:
+        if purpose not in self.environments:
             members, how = len(self.seeds), {"autoreset_mode": autoreset_mode}
-            with _explained(self.name), _quietly() if _is_mujoco(self.name) else contextlib.nullcontext():
-                self._environments[purpose] = gymnasium.make_vec(
+            with _explained(self.name), quietly() if _is_mujoco(self.name) else contextlib.nullcontext():
+                self.environments[purpose] = gymnasium.make_vec(
                     self.name, members, "sync", vector_kwargs=how, disable_env_checker=True, **arguments
                 )
-        return self._environments[purpose]
+        return self.environments[purpose]
 
-    def _sent(self, given: Float32[np.ndarray, "member action"]) -> np.ndarray:
+    def sent(self, given: Float32[np.ndarray, "member action"]) -> np.ndarray:
         """Actions as the environment takes them."""
         if self.actions is not None:
             return given[:, 0].astype(self._dtype) + self._first_action
@@ -365,7 +365,7 @@ def _explained(name: str, instead: str = "") -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _quietly() -> Iterator[None]:
+def quietly() -> Iterator[None]:
     """Leave out what MuJoCo has to say about deprecated words in gymnasium's own models.
 
     It would say so on stderr, and in a file MUJOCO_LOG.TXT in the working directory, at every single environment. All
