@@ -9,7 +9,7 @@ import yaml
 from pybtex.database import Entry, parse_file
 
 import companion
-from companion import averaging, members, study, supervised, vision
+from companion import averaging, exercises, members, study, supervised, vision
 
 ROOT = Path(__file__).resolve().parent.parent
 BOOK = ROOT / "book"
@@ -30,7 +30,10 @@ def test_the_api_page_names_the_whole_front_door() -> None:
     assert set(companion.__all__) <= set(shown)
 
 
-@pytest.mark.parametrize("part", [averaging, members, study, supervised, vision], ids=lambda part: part.__name__)
+PARTS = [averaging, exercises, members, study, supervised, vision]
+
+
+@pytest.mark.parametrize("part", PARTS, ids=lambda part: part.__name__)
 def test_public_names_have_docstrings(part: object) -> None:
     """A name without one would be missing from the API page, and nothing would say so."""
     named = {name: getattr(part, name) for name in part.__all__}

@@ -45,7 +45,7 @@ def topics() -> dict[str, list[Exercise]]:
 
 
 def _topics() -> dict[str, list[str]]:
-    """The topics' packages in reading order, and the files in each."""
+    """The topics' packages in reading order, and the exercises' files in each; ``_helpers.py`` would be none."""
     found: dict[str, list[str]] = {}
     for root in exercises.__path__:
         for file in sorted(Path(root).glob("*/[!_]*.py")):

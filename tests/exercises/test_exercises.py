@@ -48,6 +48,7 @@ def test_each_typical_wrong_answer_fails_with_its_own_hint(exercise: Exercise) -
 
 
 def test_the_chapters_untouched_stub_is_not_attempted(exercise: Exercise, tmp_path: Path) -> None:
+    assert exercise.name in STUBS, "no chapter has a stub cell that ends with its companion.check(…)"
     source, handed_in = STUBS[exercise.name]
     cell = tmp_path / "cell.py"
     cell.write_text(source.replace(f'companion.check("{exercise.name}", {handed_in})', ""), encoding="utf-8")
