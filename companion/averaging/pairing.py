@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain, pairwise
-from operator import is_
+from itertools import pairwise
 from typing import Literal, NamedTuple, get_args
 
 import torch
@@ -98,36 +97,6 @@ def low_precision(dtype: torch.dtype) -> bool:
     return dtype.is_floating_point and torch.finfo(dtype).bits < 32
 
 
-class Kept:
-    """Pairings of two networks, good for as long as both are made of what they were.
-
-    That is asked at every update, so it costs a few microseconds: a tensor that was replaced is another object, one
-    that was moved or cast has another address.
-    """
-
-    def __init__(self, online: nn.Module, target: nn.Module, pairings: list[Pairing]) -> None:
-        self.pairings = pairings
-        self._online = online
-        parts = [*online.modules(), *target.modules()]
-        made_of = list(chain.from_iterable((part._parameters, part._buffers, part._modules) for part in parts))
-        self._empty = [each for each in made_of if not each]
-        self._filled = [each.values() for each in made_of if each]
-        self._seen = list(chain.from_iterable(self._filled))  # kept alive: nothing new can take their addresses
-        self._tensors = [each for each in self._seen if isinstance(each, Tensor)]
-        self._places = list(map(Tensor.data_ptr, self._tensors)) if all(map(_has_address, self._tensors)) else None
-
-    def unchanged(self, online: nn.Module) -> bool:
-        """Whether this is the online network, and all is as it was; never where tensors have no address."""
-        return (
-            online is self._online
-            and self._places is not None
-            and not any(self._empty)
-            and len(now := list(chain.from_iterable(self._filled))) == len(self._seen)
-            and all(map(is_, now, self._seen))
-            and list(map(Tensor.data_ptr, self._tensors)) == self._places
-        )
-
-
 # ---------------------------------------------------------------------------------------------------------------------
 # Matching
 
@@ -210,7 +179,7 @@ def unwrapped(module: nn.Module) -> nn.Module:
     """The module inside the wrappers of torch.compile, DataParallel, DistributedDataParallel and their like."""
     while children := module._modules:
         names = ("module",) if isinstance(module, _PARALLEL) else _WRAPPED
-        inside = [children[name] for name in names if name in children]
+        inside = [child for name in names if (child := children.get(name)) is not None]
         if not inside:
             break
         module = inside[0]
@@ -327,7 +296,7 @@ def _spans(pairs: Sequence[Pair]) -> Iterator[list[_Span]]:
     spans: dict[torch.device, list[_Span]] = {}
     for name, online, target, *_ in pairs:
         for role, tensor in (("target", target), ("online", online)):
-            if _has_address(tensor) and (length := tensor.nbytes):
+            if has_address(tensor) and (length := tensor.nbytes):
                 if not tensor.is_contiguous():
                     reach = sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True))
                     length = (reach + 1) * tensor.element_size()
@@ -336,13 +305,14 @@ def _spans(pairs: Sequence[Pair]) -> Iterator[list[_Span]]:
     return map(sorted, spans.values())
 
 
-def _has_address(tensor: Tensor) -> bool:
+def has_address(tensor: Tensor) -> bool:
+    """Whether a tensor is real memory, and not a compiler's or a fake one."""
     return type(tensor) in PLAIN and not tensor.is_meta and not torch.compiler.is_compiling()
 
 
 def _place(tensor: Tensor) -> object:
     """Equal for two tensors that are the same memory seen the same way."""
-    if not _has_address(tensor) or tensor.numel() == 0:
+    if not has_address(tensor) or tensor.numel() == 0:
         return id(tensor)
     return tensor.device, tensor.data_ptr(), tensor.dtype, tensor.shape, tensor.stride()
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
+from itertools import chain
+from operator import is_
 from typing import Any, Literal, get_args
 
 import torch
@@ -17,9 +19,9 @@ from companion.averaging.copies import deep_copy, freeze
 from companion.averaging.pairing import (
     Buffers,
     CountsItsUpdates,
-    Kept,
     Pairing,
     check_rule,
+    has_address,
     is_statistic,
     low_precision,
     sharded,
@@ -90,7 +92,7 @@ class TargetNetwork(CountsItsUpdates):
     clock: Clock
     buffer_rule: Buffers
     mode: Mode
-    _kept: Kept | None
+    _kept: _Kept | None
 
     def __init__(
         self,
@@ -118,7 +120,7 @@ class TargetNetwork(CountsItsUpdates):
         self.module.zero_grad()  # a deep copy takes gradients along
         self.average = None
         self.reset(online)
-        averaged = list(self.module.parameters())
+        averaged: list[Tensor] = list(self.module.parameters())
         if buffers == "average":
             averaged += [tensor for name, tensor in self.module.named_buffers() if is_statistic(name)]
         if any(low_precision(tensor.dtype) for tensor in averaged):
@@ -175,7 +177,7 @@ class TargetNetwork(CountsItsUpdates):
             pairings = [Pairing(online, self.average, self.buffer_rule)]
             pairings += [Pairing(self.average, self.module, self.buffer_rule)]
         if not tracing:
-            self._kept = Kept(online, self, pairings)
+            self._kept = _Kept(online, self, pairings)
         return pairings
 
     def reset(self, online: nn.Module) -> None:
@@ -277,6 +279,7 @@ class TargetNetwork(CountsItsUpdates):
         def keep_precision(tensor: Tensor) -> Tensor:
             return _at_least_fp32(fn(tensor), tensor)
 
+        self._kept = None
         self.module._apply(fn, recurse)
         if self.average is not None:
             self.average._apply(keep_precision, recurse)
@@ -284,6 +287,38 @@ class TargetNetwork(CountsItsUpdates):
             self.clock.to(fn(self.tau).device)
         freeze(self)
         return self
+
+
+class _Kept:
+    """Pairings of two networks, good for as long as both are made of what they were.
+
+    That is asked at every update, so it costs a few microseconds: a tensor that was replaced is another object, one
+    that was moved or cast has another address.
+    """
+
+    def __init__(self, online: nn.Module, target: nn.Module, pairings: list[Pairing]) -> None:
+        self.pairings = pairings
+        self._online = online
+        parts = [*online.modules(), *target.modules()]
+        made_of: list[dict[str, Any]] = list(
+            chain.from_iterable((part._parameters, part._buffers, part._modules) for part in parts)
+        )
+        self._empty = [each for each in made_of if not each]
+        self._filled = [each.values() for each in made_of if each]
+        self._seen = list(chain.from_iterable(self._filled))  # kept alive: nothing new can take their addresses
+        self._tensors = [each for each in self._seen if isinstance(each, Tensor)]
+        self._places = list(map(Tensor.data_ptr, self._tensors)) if all(map(has_address, self._tensors)) else None
+
+    def unchanged(self, online: nn.Module) -> bool:
+        """Whether this is the online network, and all is as it was; never where tensors have no address."""
+        return (
+            online is self._online
+            and self._places is not None
+            and not any(self._empty)
+            and len(now := list(chain.from_iterable(self._filled))) == len(self._seen)
+            and all(map(is_, now, self._seen))
+            and list(map(Tensor.data_ptr, self._tensors)) == self._places
+        )
 
 
 def _check_module(online: object) -> None:

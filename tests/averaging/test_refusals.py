@@ -131,6 +131,7 @@ CASES = {
     # the target network
     "every 0": ("TargetNetwork(online, every=0)", "ValueError", "every 0"),
     "every a fraction": ("TargetNetwork(online, every=2.5)", "TypeError", "every 2.5 whole number"),
+    "every a tensor": ("TargetNetwork(online, every=torch.tensor([1, 2]))", "TypeError", "every tensor Clock"),
     "every a bool": ("TargetNetwork(online, every=True)", "TypeError", "every True"),
     "its tau": ("TargetNetwork(online, tau=2)", "ValueError", "tau 2.0"),
     "its tau a word": ("TargetNetwork(online, tau='cosine')", "TypeError", "tau 'cosine'"),
