@@ -29,7 +29,7 @@ def states(monkeypatch: pytest.MonkeyPatch) -> list[object]:
 
     def watched(self, own, program):
         yield from steps(self, own, program)
-        found.append(subnormal(program.state()))
+        found.append(subnormal(program.state_dict()))
 
     monkeypatch.setattr(Run, "steps", watched)
     return found
