@@ -85,6 +85,11 @@ class Learner(MomentumLearner):
         self.pushed += len(self.new_keys)
 
     @classmethod
+    def parts(cls, settings: MoCoSettings) -> int:
+        """As the settings say."""
+        return settings.parts
+
+    @classmethod
     def sizes(cls, settings: MoCoSettings) -> dict[str, Sequence[int]]:
         """Ages of the batches that the queue holds whole."""
         return {"age": range(1, settings.queue_size // settings.batch_size + 1)}

@@ -92,6 +92,11 @@ class MomentumLearner(nn.Module, abc.ABC):
                 module.processes = processes
 
     @classmethod
+    def parts(cls, settings: Any) -> int:
+        """Parts of a batch that are normalised by themselves."""
+        return 1
+
+    @classmethod
     def sizes(cls, settings: Any) -> dict[str, Sequence[int]]:
         """Coordinates of the further dimensions of :attr:`MEASURES`."""
         return {}

@@ -148,7 +148,7 @@ def train(
     data, how = _data(dataset, augmentation)
     processes = launched() if data_parallel else ALONE
     rows = [settings_type(**row) for _, row in grid.one_by_one()]
-    per_epoch = _steps_of_an_epoch(rows, len(data.train), processes)
+    per_epoch = _steps_of_an_epoch(learner_type, rows, len(data.train), processes)
     steps = epochs * per_epoch
     keep = KEPT // len(grid.seed_values) if grid.swept else 0
     course = Course(data.to(options.where), how, steps, processes, keep=keep)
@@ -217,7 +217,9 @@ def _data(dataset: str | Dataset, augmentation: Augmentation | None) -> tuple[Da
     return data, how
 
 
-def _steps_of_an_epoch(rows: Sequence[MomentumSettings], pictures: int, processes: Processes) -> int:
+def _steps_of_an_epoch(
+    learner: type[MomentumLearner], rows: Sequence[MomentumSettings], pictures: int, processes: Processes
+) -> int:
     """In how many batches the pictures are seen once, what does not fill one left out.
 
     Raises:
@@ -233,7 +235,7 @@ def _steps_of_an_epoch(rows: Sequence[MomentumSettings], pictures: int, processe
         raise ValueError(f"batch_size={batch} is more than the {pictures} pictures there are; lower it")
     if batch % processes.world:
         raise ValueError(f"batch_size={batch} cannot be split over {processes.world} processes; give a multiple of it")
-    for parts in {getattr(row, "parts", 1) for row in rows}:
+    for parts in set(map(learner.parts, rows)):
         if batch % parts or batch == parts or (parts > 1 and parts % processes.world):
             raise ValueError(
                 f"parts={parts} must divide batch_size={batch} into 2 pictures or more each, and be 1 or a multiple of "
