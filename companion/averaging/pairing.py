@@ -179,8 +179,8 @@ def unwrapped(module: nn.Module) -> nn.Module:
     """The module inside the wrappers of torch.compile, DataParallel, DistributedDataParallel and their like."""
     while children := module._modules:
         names = ("module",) if isinstance(module, _PARALLEL) else _WRAPPED
-        inside = [child for name in names if (child := children.get(name)) is not None]
-        if not inside:
+        inside = [children[name] for name in names if name in children]
+        if not inside or inside[0] is None:
             break
         module = inside[0]
     return module

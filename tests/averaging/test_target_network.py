@@ -11,6 +11,9 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from companion import TargetNetwork, cosine, warmup
+from companion.runs.capture import RECORDERS, Captured
+from tests.fake_device import CPU, DEVICE, Tracing, second_device
+from tests.helpers import needs_cuda
 
 
 def network(seed: int = 0, dtype: torch.dtype = torch.float32) -> nn.Sequential:
@@ -580,6 +583,42 @@ class TestPrecision:
     def test_a_member_tau_is_not_rounded(self) -> None:
         target = TargetNetwork(network(), tau=torch.tensor([0.005])).bfloat16()
         assert target.tau.dtype == torch.float32
+
+
+class TestRecorded:
+    """In a step that a GPU records it works where nothing is Python's to decide: a tau in a tensor, and no period."""
+
+    def test_it_looks_at_no_data_and_stays_on_its_device(self) -> None:
+        with second_device() as device:
+            online = network().to(DEVICE)
+            target = TargetNetwork(online, tau=torch.tensor(0.25).to(DEVICE))
+            for _ in range(2):
+                with device.step("recorded step"):
+                    target.update(online)
+
+    def test_recorded_and_replayed_it_moves_and_counts_as_ever(self, monkeypatch) -> None:
+        monkeypatch.setitem(RECORDERS, "cpu", Tracing)
+        self.assert_same(CPU)
+
+    @needs_cuda
+    def test_so_it_does_on_a_gpu(self) -> None:
+        self.assert_same(torch.device("cuda"))
+
+    @staticmethod
+    def assert_same(device: torch.device) -> None:
+        online = network().to(device)
+        plain, recorded = (TargetNetwork(online, tau=torch.tensor(0.25, device=device)) for _ in range(2))
+        reports: list[str] = []
+        step = Captured(lambda: recorded.update(online), device, reports.append)
+        for _ in range(8):
+            with torch.no_grad():
+                for tensor in (*online.parameters(), *online.buffers()):
+                    tensor.add_(1)
+            plain.update(online)
+            step()
+            assert_same_state(recorded, plain)
+        assert recorded.count == 8
+        assert not reports
 
 
 TAUS = [0.01, cosine(0.2, 9), warmup(0.05)]
