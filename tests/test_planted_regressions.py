@@ -34,7 +34,7 @@ PLANTS = {
         "from companion.vision import byol\n"
         "begin = byol.Learner.__init__\n"
         "def forgetful(self, settings, updates):\n"
-        "    settings.stop_gradient = False\n"
+        "    settings = type(settings)(**vars(settings) | {'stop_gradient': False})\n"
         "    begin(self, settings, updates)\n"
         "byol.Learner.__init__ = forgetful",
     ),
