@@ -8,6 +8,7 @@ import yaml
 
 import chapters
 from chapters import CHAPTERS, PLACES, ROOT, all_notebooks, slug
+from companion.exercises.registry import topics
 from generated import PIECES
 
 NEW = """
@@ -48,6 +49,14 @@ def test_pages_of_costs_and_claims_go_through_the_chapters_in_their_order() -> N
     for page in ("costs", "claims"):
         links = re.findall(r"\[\d+\. .+?\]\(\.\./notebooks/\S+\.ipynb\)", PIECES[page]())
         assert list(dict.fromkeys(links)) == [chapter.link for chapter in CHAPTERS], page
+
+
+def test_the_exercises_are_shown_in_the_order_of_the_chapters() -> None:
+    topic_of = {exercise.name: topic for topic, exercises in topics().items() for exercise in exercises}
+    checks = [
+        name for n in all_notebooks() for name in re.findall(r'companion\.check\(\\"([\w-]+)', n.read_text("utf-8"))
+    ]
+    assert list(dict.fromkeys(topic_of[name] for name in checks)) == list(topics())
 
 
 def test_a_new_chapter_is_one_entry_and_may_stand_anywhere() -> None:

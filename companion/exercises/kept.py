@@ -12,7 +12,10 @@ from companion.study.pages import say
 
 
 def progress() -> None:
-    """Show every exercise by topic, with a ✓ and the day for those that passed."""
+    """Show every exercise by topic, with a ✓ and the day for those that passed.
+
+    (The progress bar of a loop is ``study.progress``.)
+    """
     days, note = passed()
     lines = []
     for topic, exercises in topics().items():

@@ -1,11 +1,11 @@
 """Which exercises there are: a folder is a topic, a file in it an exercise, imported when it is asked for."""
 
-import difflib
 from importlib import import_module
 from pathlib import Path
 
 from companion import exercises
 from companion.exercises.exercise import Exercise, called
+from companion.names import nearest
 
 READING_ORDER = ["iterates", "ema", "bootstrapping", "dqn", "ddpg", "td3", "sac", "moco", "byol"]
 """The order in which the topics are shown; a topic that is not named comes after these."""
@@ -19,9 +19,10 @@ def find(name: str) -> Exercise:
     """
     known = {called(topic, file): f"{topic}.{file}" for topic, files in _topics().items() for file in files}
     if name not in known:
-        near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.0)
-        nearest = f" Did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"name is {name!r}, and there is no such exercise.{nearest} companion.progress() lists all")
+        raise ValueError(
+            f"name is {name!r}, and there is no such exercise. Did you mean {nearest(name, known)!r}? "
+            f"companion.progress() lists all"
+        )
     return import_module(known[name]).EXERCISE
 
 
