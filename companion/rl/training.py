@@ -118,7 +118,7 @@ def train(
     run = experiment(
         algorithm,
         grid,
-        partial(_program, algorithm, environment, grid, steps, options.where, report=report, **evaluation),
+        partial(_program, algorithm, environment, grid, steps, options.chosen_device, report=report, **evaluation),
         {**variables, "episode": ("frame", "observation")} if film else variables,
         sizes={"frame": asked.time_limit + 1, "observation": asked.observation_size},
         steps=steps,

@@ -36,7 +36,7 @@ def experiment(
 
         class Walk:
             def __init__(self, sizes, seeds):
-                self.sizes, self.streams, self.place = sizes, Streams(seeds), np.zeros(len(seeds))
+                self.sizes, self.streams, self.place = sizes, Streams(seeds, "walk"), np.zeros(len(seeds))
             def step(self, step):
                 self.place += self.sizes * (self.streams.uniform(1)[:, 0] - 0.5)
             def measure(self, step, look):
@@ -48,8 +48,9 @@ def experiment(
 
         grid = Grid({"size": [0.1, 1.0]}, seeds=8)
         run = experiment(
-            "walk", grid, lambda own, fixed: Walk(grid.column("size")[own], grid.seeds[own]), {"place": ("step",)},
-            steps=1_000, marks=marks_every(100, 1_000), arguments={"size": [0.1, 1.0]}, options=Options(minutes=9),
+            "walk", grid, lambda own, fixed: Walk(grid.column("size")[own], grid.seeds[own].tolist()),
+            {"place": ("step",)}, steps=1_000, marks=marks_every(100, 1_000),
+            arguments={"size": [0.1, 1.0]}, options=Options(minutes=9),
         )
 
     All that may befall a long run is seen to: it is taken up from its checkpoint, ends early with what it has when
@@ -101,7 +102,7 @@ def experiment(
     ) as run:
         for own, fixed in run.groups():
             program = make(own, fixed)
-            if 0 in columns and run.taken(own) == 0:
+            if 0 in columns and run.taken(own) == 0 and not run.owed:
                 run.write(own, columns[0], program.measure(0, lambda: None), 0)
             for step in run.steps(own, program):
                 if not run.owed:

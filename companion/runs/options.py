@@ -23,7 +23,7 @@ R = TypeVar("R")
 
 _TEXT = """device: where to train; by default the GPU where there is one, else the CPU.
 checkpoint: file that the run is kept in while it trains, and its result afterwards. It is replaced as a whole. Under
-    ``torchrun`` every process has its own, with its rank in the name.
+    ``torchrun`` every process has its own, with its rank in the name, unless they train every network together.
 checkpoint_every: seconds from one writing to the next; 0 is after every step.
 minutes: time after which to stop; no limit if None. With a ``checkpoint``, call again to go on.
 progress: whether to show a progress bar (never where the environment variable ``COMPANION_PROGRESS`` is 0)."""
@@ -56,7 +56,7 @@ class Options:
         object.__setattr__(self, "device", choose_device(self.device))
 
     @property
-    def where(self) -> torch.device:
+    def chosen_device(self) -> torch.device:
         """The device that was chosen."""
         assert isinstance(self.device, torch.device)
         return self.device
@@ -110,6 +110,11 @@ def choose_device(device: str | torch.device | None = None) -> torch.device:
         chosen = torch.device(device if device is not None else "cuda" if gpus else "cpu")
     except RuntimeError as error:
         raise ValueError(f"device={device!r} is no device that torch knows; give 'cpu' or 'cuda'") from error
+    if chosen.type not in ("cpu", "cuda"):
+        try:
+            torch.empty(0, device=chosen)
+        except (RuntimeError, NotImplementedError) as error:
+            raise ValueError(f"device={device!r} is not here; give 'cpu' or 'cuda', or None") from error
     if chosen.type == "cuda" and not (chosen.index or 0) < gpus:
         raise ValueError(f"device={device!r} is not here: torch finds {gpus} GPUs. Give 'cpu', or None")
     return chosen if chosen.index is not None else local_device(chosen.type)

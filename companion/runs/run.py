@@ -141,8 +141,8 @@ class Run:
         self.results = {name: np.full((grid.members, *shape), np.nan, np.float32) for name, shape in shapes.items()}
         self.trained = np.zeros(grid.members, np.int64)
         """Steps that each member has behind it."""
-        self.diverged = np.zeros(grid.members, np.int64)
-        """The step at which that was found of each member, else 0."""
+        self.diverged = np.full(grid.members, -1, np.int64)
+        """The step at which that was found of each member, else -1."""
         self._together, self._apart = (launched(), ALONE) if together else (ALONE, launched())
         groups = list(grid.one_by_one() if apart is None else grid.groups(apart))
         if apart is None:
@@ -158,7 +158,7 @@ class Run:
         self._written = dict.fromkeys(("trained", "diverged"))  # arrays that a checkpoint needs; a film's are large
         self._left: Any = None  # by the program that a checkpoint interrupted
         self._generators: dict[str, Any] = {}  # where they were when the program began
-        decides = {**arguments, "device": device_name(options.where)}
+        decides = {**arguments, "device": device_name(options.chosen_device)}
         if moved := seeds.shift():  # the numbers of a rehearsal are other numbers
             decides[seeds.SHIFT] = moved
         self._checkpoint = Checkpoint(options.checkpoint, decides, options.checkpoint_every, together=together)
@@ -166,7 +166,7 @@ class Run:
     def __enter__(self) -> "Run":
         with contextlib.ExitStack() as stack:
             stack.enter_context(self._checkpoint.held())
-            if state := self._checkpoint.load(self.options.where):
+            if state := self._checkpoint.load(self.options.chosen_device):
                 for name, values in state["arrays"].items():
                     self._arrays[name][:] = values.cpu().numpy()
                 self._written |= dict.fromkeys(state["arrays"])
@@ -213,12 +213,14 @@ class Run:
             if not self.owed:
                 self.trained[own] = step
                 self._bar.update()
+            if kept and step == before + 1:
+                program.state_dict()  # and what a step has changed that cannot be kept, now, too
             stop = self._asked  # looked at once: it may become true at any time
             if kept and self.taken(own) < self.total and (stop or self._checkpoint.due):
                 self._checkpoint.save(self._state(program))
             if stop:
                 break
-        self._made = origin(self.options.where, self._began)
+        self._made = origin(self.options.chosen_device, self._began)
 
     @contextlib.contextmanager
     def measuring(self) -> Iterator[None]:
@@ -254,15 +256,32 @@ class Run:
                 is place for, the rest stays NaN.
             step: when it was measured.
         """
-        judged = [values for name, values in measured.items() if self.along in self.variables[name]]
+        with np.errstate(over="ignore"):  # what is too large for float32 has diverged
+            rows = {name: np.asarray(values).astype(np.float32) for name, values in measured.items()}
+        places = {name: self._place(name, values.shape[1:], column) for name, values in rows.items()}
+        judged = [values for name, values in rows.items() if self.along in self.variables[name]]
         finite = np.all([np.isfinite(values.reshape(len(own), -1)).all(1) for values in judged], axis=0)
-        self.diverged[own[~finite & (self.diverged[own] == 0)]] = step
-        well = self.diverged[own] == 0
-        for name, values in measured.items():
-            sizes = iter(values.shape[1:])
-            place = [column if dim == self.along else slice(next(sizes)) for dim in self.variables[name]]
-            self.results[name][own[well], *place] = values[well]
+        self.diverged[own[~finite & (self.diverged[own] < 0)]] = step
+        well = self.diverged[own] < 0
+        for name, values in rows.items():
+            self.results[name][own[well], *places[name]] = values[well]
         self._written |= dict.fromkeys(measured)
+
+    def _place(self, name: str, shape: tuple[int, ...], column: int) -> list[int | slice]:
+        """Where, behind the members, there is place for an array of this shape.
+
+        Raises:
+            ValueError: nowhere: the program measured what it did not announce, or more of it.
+        """
+        if name not in self.variables:
+            known = ", ".join(self.variables)
+            raise ValueError(f"the program measured {name!r}, which is none of its variables: {known}")
+        room = dict(zip(self.variables[name], self.results[name].shape[1:], strict=True))
+        room.pop(self.along, None)
+        if len(shape) != len(room) or any(size > most for size, most in zip(shape, room.values(), strict=True)):
+            raise ValueError(f"the program measured {name!r} of shape {shape} a member; there is place for {room}")
+        sizes = iter(shape)
+        return [column if dim == self.along else slice(next(sizes)) for dim in self.variables[name]]
 
     def gathered(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """The results of all members, of every process, and the facts of the run.
@@ -275,9 +294,9 @@ class Run:
         local = {name: array[own] for name, array in self._arrays.items()}
         results = self._apart.gather_members(local, own, self.grid.members)
         trained, diverged = results.pop("trained"), results.pop("diverged")
-        facts = self._made or origin(self.options.where, self._began)
-        if diverged.any():
-            when = {i: int(step) for i, step in enumerate(diverged) if step}
+        facts = self._made or origin(self.options.chosen_device, self._began)
+        when = {i: int(step) for i, step in enumerate(diverged) if step >= 0}
+        if when:
             facts["diverged"] = "; ".join(f"{self.grid.name(i)} at step {step}" for i, step in when.items())
         least, most = trained.min(), trained.max()
         if least < self.total:

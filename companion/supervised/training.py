@@ -245,7 +245,7 @@ def train(
     return experiment(
         dataset,
         grid,
-        partial(_program, dataset, grid, averages, steps, options.where),
+        partial(_program, dataset, grid, averages, steps, options.chosen_device),
         {"loss": both, "error": both, "fit": ("step",)},
         sizes={"which": ["online", "target"], **averages.swept},
         steps=steps,

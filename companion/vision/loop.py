@@ -33,8 +33,8 @@ class Training:
 
     def __init__(self, learner: MomentumLearner, views: Views, steps: int, *, bf16: bool | None = None) -> None:
         self.learner = learner
-        self._guard = StateGuard(learner, "learner")
         learner.share(views.processes)
+        self._guard = StateGuard(learner, "learner")
         self.views = views
         self.settings = settings = learner.settings
         self.steps = steps

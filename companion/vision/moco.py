@@ -83,6 +83,7 @@ class Learner(MomentumLearner):
         place = self.pushed + len(self.new_keys) - len(new)
         self.queue[(place + torch.arange(len(new), device=new.device)) % len(self.queue)] = new.to(self.queue.dtype)
         self.pushed += len(self.new_keys)
+        self.new_keys = self.new_keys[:0]
 
     @classmethod
     def parts(cls, settings: MoCoSettings) -> int:

@@ -151,7 +151,7 @@ def train(
     per_epoch = _steps_of_an_epoch(learner_type, rows, len(data.train), processes)
     steps = epochs * per_epoch
     keep = KEPT // len(grid.seed_values) if grid.swept else 0
-    course = Course(data.to(options.where), how, steps, processes, keep=keep)
+    course = Course(data.to(options.chosen_device), how, steps, processes, keep=keep)
     variables, sizes = _measured(learner_type, rows, data, keep_features)
     kept = {"epochs": epochs, "evaluate_every": every, "keep_features": keep_features}
     return experiment(

@@ -1,9 +1,11 @@
 """All that may befall a long run, seen to around a program that is ten lines long."""
 
+import inspect
 import os
 import signal
 import subprocess
 import sys
+import textwrap
 from dataclasses import dataclass
 from functools import partial
 
@@ -12,7 +14,8 @@ import pytest
 import torch
 import xarray as xr
 
-from companion.members import Grid
+from companion.members import Grid, streams
+from companion.runs import experiment as experiments
 from companion.runs import run
 from companion.runs.experiment import experiment, marks_every
 from companion.runs.options import Options
@@ -279,6 +282,91 @@ def test_before_the_first_step_there_is_something_to_measure_and_shorter_arrays_
     assert found["pair"].isel(side=0).values.tolist() == [[0, 2, 3], [5, 7, 8]]
     assert found["pair"].isel(side=1).isnull().all()
     assert "side" not in found.coords
+
+
+def counted(program, variables=None, *, steps=3, marks=None, grid=None, **more) -> xr.Dataset:
+    """What a program of two members measures, that may do as it likes."""
+    return experiment(
+        "count",
+        grid or Grid({}, seeds=2),
+        lambda own, fixed: program([0.0, 5.0]),
+        variables or {"number": ("step",)},
+        steps=steps,
+        marks=marks or marks_every(1, steps),
+        arguments={},
+        options=Options(device="cpu", progress=False, **more),
+    )
+
+
+class Measures(Counter):
+    def measure(self, step, look):
+        return {"number": self.numbers}
+
+
+@pytest.mark.parametrize(
+    ("start", "marks", "found"),
+    [
+        (np.nan, {0: 0, 1: 1}, "seed=1 at step 0"),
+        (np.nan, {0: 0}, "seed=1 at step 0"),
+        (1e39, {1: 1}, "seed=1 at step 1"),  # which float32 does not reach
+    ],
+)
+def test_who_is_lost_from_the_start_or_too_large_is_named_as_well(start, marks, found):
+    class Lost(Measures):
+        def measure(self, step, look):
+            return {"number": np.array([0.0, start])}
+
+    run = counted(Lost, marks=marks)
+    assert run.attrs["diverged"] == found
+    assert run["number"].isel(seed=1).isnull().all()
+
+
+@pytest.mark.parametrize(
+    ("measured", "message"),
+    [
+        ({"nombre": np.zeros(2)}, "measured 'nombre', which is none of its variables: number"),
+        ({"number": np.zeros((2, 3))}, r"measured 'number' of shape \(3,\) a member; there is place for {}"),
+    ],
+)
+def test_what_was_not_announced_is_named(measured, message):
+    with pytest.raises(ValueError, match=message):
+        counted(type("Odd", (Counter,), {"measure": lambda self, step, look: measured}))
+
+
+def test_what_is_measured_before_training_is_measured_once(tmp_path):
+    log = []
+
+    class Slow(Measures):
+        def measure(self, step, look):
+            log.append(step)
+            look()
+            return super().measure(step, look)
+
+    for _ in range(4):
+        counted(Slow, marks={0: 0, 1: 1}, steps=1, checkpoint=tmp_path / "run.pt", minutes=0)
+    assert log == [0, 1, 1], "the second is broken off, and made up for"
+
+
+def test_what_a_step_draws_and_no_checkpoint_holds_is_refused_at_the_first(tmp_path):
+    class Draws(Measures):
+        def step(self, step):
+            self.numbers += torch.rand(2).numpy()
+
+    with pytest.raises(ValueError, match="random numbers of torch's global generator were used"):
+        counted(Draws, checkpoint=tmp_path / "run.pt", checkpoint_every=0)
+    assert "interrupted" not in counted(Draws).attrs
+
+
+def test_the_example_in_its_docstring_runs():
+    lines = inspect.getdoc(experiment).split("\n\n")
+    text = textwrap.dedent("\n\n".join(part for part in lines if part.startswith("    "))).replace(
+        "minutes=9", "progress=False"
+    )
+    names = {"np": np, "torch": torch, **vars(experiments), **vars(streams), "Options": Options}
+    exec(text, names)
+    assert names["run"]["place"].dims == ("size", "seed", "step")
+    assert names["run"].sizes == {"size": 2, "seed": 8, "step": 10}
+    assert names["run"]["place"].std() > 1
 
 
 def test_a_program_needs_no_line_for_what_may_befall_it(tmp_path):

@@ -1,10 +1,12 @@
 """What a module goes on from is in its ``state_dict``, or it is refused by name."""
 
+import logging
 import re
 from collections import deque
 from dataclasses import dataclass
 from functools import partial
 from io import StringIO
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,11 +14,11 @@ import torch
 from torch import nn
 
 from companion.averaging import TargetNetwork
-from companion.members import MLP
+from companion.members import MLP, Adam
 from companion.runs.state import StateGuard
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Settings:
     tau: torch.Tensor
     name: str = "td3"
@@ -44,12 +46,10 @@ def closing_over(state):
 def test_what_the_state_dict_names_may_change_and_constants_may_lie_beside_it():
     module = Holds(closing_over(torch.float32))
     guard = StateGuard(module, "agents")
-    guard.check()
     with torch.no_grad():
         for tensor in module.state_dict().values():
             tensor.add_(1)
         module.target.update(module.online)
-    module.passing = torch.ones(4)
     module.count = module.count + 1
     guard.check()
 
@@ -78,7 +78,6 @@ def test_what_may_have_a_state_is_refused_by_name(own, message):
         (torch.zeros(2), "own"),
         ([torch.zeros(2)], "own.0"),
         ({"last": (1, torch.zeros(2))}, "own.last.1"),
-        ({"networks": [nn.Linear(1, 1)]}, "own.networks.0.weight"),
         (closing_over(torch.zeros(2)), "own.state"),
     ],
 )
@@ -87,18 +86,42 @@ def test_a_tensor_that_the_state_dict_does_not_hold_is_refused_by_name(own, plac
         StateGuard(Holds(own), "agents").check()
 
 
+@pytest.mark.parametrize("hidden", [nn.Linear(1, 1), nn.BatchNorm1d(2, affine=False), nn.Module()])
+def test_a_module_that_the_state_dict_does_not_hold_is_refused_by_name(hidden):
+    """Also one whose weights it holds: an Adam has moments, which it does not."""
+    with pytest.raises(ValueError, match=r"agents\.own\.0 is a module that its state_dict does not hold"):
+        StateGuard(Holds([hidden]), "agents").check()
+    module = Holds()
+    del module.view
+    module.own = {"optimizer": Adam(module.members, torch.tensor([0.1, 0.2]))}
+    with pytest.raises(ValueError, match=r"agents\.own\.optimizer is a module that its state_dict does not hold"):
+        StateGuard(module, "agents").check()
+    module.own = nn.ModuleList(module.own.values())
+    StateGuard(module, "agents").check()
+
+
+@pytest.mark.parametrize(
+    "own", [Path("here"), frozenset({"a"}), logging.getLogger("x"), np.tanh, slice(3), torch.channels_last]
+)
+def test_what_is_harmless_is_let_pass(own):
+    StateGuard(Holds(own), "agents").check()
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         (lambda module: setattr(module, "own", 1), "agents.own was None and is 1"),
         (lambda module: module.sizes.append(5), "agents.sizes.2 was not there and is 5"),
         (lambda module: module.settings.tau.fill_(0.7), "agents.settings.tau was "),
+        (lambda module: module.passing.add_(1), "agents.passing was (3,) "),
+        (lambda module: setattr(module, "own", torch.relu), "agents.own was None and is "),
+        (lambda module: module.online[1].eval(), "agents.online.1.training was True and is False"),
+        (lambda module: setattr(module.online[0], "calls", 1), "agents.online.0.calls was not there and is 1"),
     ],
 )
 def test_what_has_changed_and_is_no_tensor_of_the_state_dict_is_refused_by_name(change, message):
     module = Holds()
     guard = StateGuard(module, "agents")
-    guard.check()
     change(module)
     with pytest.raises(ValueError, match=re.escape(message)):
         guard.check()
