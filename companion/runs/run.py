@@ -84,18 +84,7 @@ class Stopped(Exception):  # noqa: N818 - no error: somebody wants an end
 class Run:
     """A run of a grid's members: what was measured of them, and how far they came, through all that may befall it.
 
-        with Run("td3", grid, {"return": ("step",)}, {"step": 10}, 1_000, options, arguments=arguments) as run:
-            for own, fixed in run.groups():
-                program = ...                           # of these members
-                for step in run.steps(own, program):    # 1, 2, …, 1000; or from where a checkpoint left off
-                    if not run.owed:
-                        program.step(step)
-                    if step % 100 == 0:
-                        with run.measuring():           # may be broken off by run.look, and is then made up for
-                            run.write(own, step // 100 - 1, program.measure(step, run.look), step)
-        results, facts = run.gathered()
-
-    It is what :func:`~companion.runs.experiment.experiment` does around a program. Members that agree on the settings
+    :func:`~companion.runs.experiment.experiment` takes a program through it. Members that agree on the settings
     ``apart`` are a group, whose members train together, one group after another; or every member is a group of its own.
     Of several processes each has a share of the members, unless they all train each member together. The steps come to
     an end early when Ctrl-C is pressed or the time is up; then, and at the checkpoint's interval, and when a group is

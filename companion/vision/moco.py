@@ -106,12 +106,12 @@ class Learner(MomentumLearner):
         Entry a − 1 is the mean of 1 − cos over the batch that was pushed a steps ago, for the batches that the queue
         still holds whole.
 
+        A key that was made in another precision, or by another program, has moved a little already: call it under the
+        autocast of the training. Compiled keys, as a GPU's, differ from these by rounding even so.
+
         Args:
             views: the batches of the run.
             step: the last one that was taken.
-
-        A key that was made in another precision, or by another program, has moved a little already: call it under the
-        autocast of the training. Compiled keys, as a GPU's, differ from these by rounding even so.
         """
         target = deepcopy(self.target)  # a forward pass changes its running statistics
         batch = views.batch_size
