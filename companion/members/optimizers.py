@@ -1,6 +1,7 @@
 """Adam with a member axis."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
 
 import torch
 from jaxtyping import Float
@@ -13,14 +14,21 @@ __all__ = ["Adam", "forget"]
 _FIRST, _SECOND = 1e-30, 1e-36
 """Moments nearer to zero than this are taken for zero; see :func:`forget`."""
 
+_REMEDY = (
+    "Make the agents (or the network and its Adam) anew, where they are to live, and load_state_dict(…) into them."
+)
+
 
 class Adam(nn.Module):
     """Adam (Kingma and Ba 2015, Algorithm 1) with a learning rate for each member.
 
     ``torch.optim.Adam`` takes one learning rate for a whole tensor, so a sweep over learning rates would need an
     optimizer for each. Adam is elementwise: here :func:`fused_step`, which is :func:`plain_step` in torch's own fused
-    kernel, makes the step of rate 1, and the rates are a column beside the members' rows. Its moments, count and rates
-    are its ``state_dict()``; the weights are the network's.
+    kernel, makes the step of rate 1, and the rates are a column beside the members' rows. Its moments and count are its
+    ``state_dict()``; the weights are the network's, and the rates a setting.
+
+    It can be neither copied nor moved: the network's parameters are slices of its weights, and a copy's would be none.
+    Make the network and it anew, where they are to live, and ``load_state_dict``.
 
     Args:
         network: its parameters are moved into one tensor by :func:`~companion.members.flatten`; :attr:`weights` is
@@ -48,11 +56,34 @@ class Adam(nn.Module):
         self.slices = list(network.parameters())  # in a list, since they belong to the network's state
         self.betas = betas
         self.eps = eps
-        self.register_buffer("learning_rate", learning_rate[:, None])
+        self.register_buffer("learning_rate", learning_rate[:, None].clone(), persistent=False)
         self.register_buffer("first", torch.zeros_like(self.weights))
         self.register_buffer("second", torch.zeros_like(self.weights))
         count = torch.zeros((), device=self.weights.device)  # float32 is what the kernel counts in
         self.register_buffer("count", count)
+
+    def refuse_to_move(self, change: Callable[[Tensor], Tensor]) -> None:
+        """Raise if this, which ``nn.Module.to`` and its like do to every tensor, would put the weights elsewhere.
+
+        Raises:
+            TypeError: it would move them to another device, or cast them.
+        """
+        none = self.weights[:0]
+        if change(none) is not none:
+            raise TypeError(
+                f"an Adam and its network stay on {self.weights.device} and in {self.weights.dtype}: "
+                f"the parameters are slices of one tensor, and would be no more. {_REMEDY}"
+            )
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> NoReturn:
+        raise TypeError(
+            "an Adam cannot be copied: its network's parameters are slices of one tensor, and the copy's would be "
+            f"none, so that it learnt nothing. {_REMEDY}"
+        )
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "Adam":
+        self.refuse_to_move(fn)
+        return super()._apply(fn, recurse)
 
     def descend(self, loss: Float[Tensor, ""]) -> None:
         """Take one step down the slope of a loss, which is a sum over members of what is each one's own."""

@@ -9,10 +9,10 @@ from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from companion.members import MLP
-from companion.rl.population import Watch
+from companion.rl.population import Settled, Watch
 
 __all__ = ["ContinuousAgents", "value"]
 
@@ -26,7 +26,7 @@ def value(
     return critic(torch.cat((observation, action), -1)).squeeze(-1)
 
 
-class ContinuousAgents(nn.Module):
+class ContinuousAgents(Settled):
     """Agents that act by an actor and are judged by a critic; an algorithm adds both, and ``learn``.
 
     Actions are in [-1, 1], in units of the largest action that the environment takes.

@@ -30,12 +30,12 @@ from typing import ClassVar
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 
 from companion.averaging import soft_update
 from companion.members import MLP, Adam, flatten
 from companion.rl.clock import MemberClock
-from companion.rl.population import Watch
+from companion.rl.population import Settled, Watch
 from companion.rl.replay import Batch
 from companion.runs.settings import PerMember, Settings, setting
 
@@ -73,7 +73,7 @@ class DQNSettings(Settings):
     """Steps over which exploration is annealed linearly (Mnih et al. 2015: 1,000,000)."""
 
 
-class Agents(nn.Module):
+class Agents(Settled):
     """A population of DQN agents: their networks, slow copies, optimizer and clock.
 
     Args:

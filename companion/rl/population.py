@@ -1,16 +1,17 @@
 """What the training loop asks of a population of agents."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
+from companion.members import Adam
 from companion.rl.environments import Player
 from companion.rl.replay import Batch
 
-__all__ = ["Population", "Watch"]
+__all__ = ["Population", "Settled", "Watch"]
 
 Watch = Literal["mean", "max"]
 """What becomes of a number that is watched, between two evaluations."""
@@ -63,3 +64,13 @@ class Population(Player, Protocol):
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> Any:
         """Go on from a state, in place."""
+
+
+class Settled(nn.Module):
+    """A module with Adams in it, which stays where it was made: it refuses to be moved before a part of it has been."""
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "Settled":
+        for part in self.modules():
+            if isinstance(part, Adam):
+                part.refuse_to_move(fn)
+        return super()._apply(fn, recurse)

@@ -4,7 +4,7 @@ import dataclasses
 import inspect
 import math
 from collections.abc import Callable, Collection, Mapping
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar, get_type_hints
 
 import numpy as np
 import torch
@@ -40,6 +40,7 @@ _KINDS: dict[type, tuple[tuple[type, ...], str]] = {
     tuple: ((int, np.integer), "a tuple of integers, such as (64, 64)"),
     str: ((str,), "a name"),
 }
+_SUPPORTED = "a bool, an int, a float, a tuple of ints or a str"
 
 
 def setting(
@@ -66,7 +67,7 @@ def setting(
     return dataclasses.field(default=default, metadata=metadata)
 
 
-@dataclasses.dataclass(frozen=True, init=False)
+@dataclasses.dataclass(frozen=True, init=False, eq=False)
 class Settings:
     """The base of an algorithm's settings: a frozen dataclass, whose values are checked wherever it is made.
 
@@ -76,38 +77,84 @@ class Settings:
 
         TD3Settings(tau=[1.0, 0.1]).tau  # tensor([1.0, 0.1])
 
-    A setting of type :data:`PerMember` is given as a number for all members, or as a list with one for each, and
-    becomes a tensor ``(member,)``; floats are of torch's default dtype. Every other stays the plain value that it is.
+    A setting of type :data:`PerMember` is given as a number for all members, or as a list or a tensor ``(member,)``
+    with one for each, and becomes a tensor ``(member,)``; floats are of torch's default dtype. It lives on the device
+    of the tensors given, else on the CPU. Every other stays the plain value that it is.
+
+    Two are equal if they are of one class and every member has the same values in both.
 
     Args:
         given: values by name; all others have their defaults.
 
     Raises:
-        ValueError: a name that is no setting, a value out of range, or lists of different lengths.
-        TypeError: a value of the wrong type, or a list where there is one value for all.
+        ValueError: a name that is no setting, a value out of range, lists of different lengths, or tensors on several
+            devices.
+        TypeError: a value of the wrong type, or a list where there is one value for all. Where the class is made: a
+            field that :func:`setting` did not make, or whose default is of no type that a setting has.
     """
 
+    _per_member: ClassVar[frozenset[str]] = frozenset()
+
     def __init_subclass__(cls) -> None:
-        dataclasses.dataclass(frozen=True, init=False)(cls)
+        for name, made in vars(cls).items():
+            if isinstance(made, dataclasses.Field) and type(made.default) not in _KINDS:
+                raise TypeError(f"{cls.__name__}.{name}={made.default!r}: a setting's default is {_SUPPORTED}")
+        dataclasses.dataclass(frozen=True, init=False, eq=False)(cls)
+        hints = get_type_hints(cls)  # a field's own type is a text under `from __future__ import annotations`
+        cls._per_member = frozenset(f.name for f in dataclasses.fields(cls) if hints[f.name] is PerMember)
+        for field in dataclasses.fields(cls):
+            _check_field(cls, field)
 
     def __init__(self, **given: Any) -> None:
-        checked = check(type(self), given)
-        members = max((len(value) for value in checked.values() if isinstance(value, list)), default=1)
+        devices = {value.device for value in given.values() if isinstance(value, Tensor)}
+        if len(devices) > 1:
+            raise ValueError(
+                f"{type(self).__name__}'s tensors must be on one device, and not {sorted(map(str, devices))}"
+            )
+        limits = {field.name: field.metadata for field in dataclasses.fields(self)}
+        checked = check(type(self), {name: _listed(value, limits.get(name, {})) for name, value in given.items()})
+        lists = {name: checked[name] for name in self._per_member if isinstance(checked[name], list)}
+        members = max(map(len, lists.values()), default=1)
         for field in dataclasses.fields(self):
             value = checked[field.name]
-            if field.type is PerMember:
-                entries = value if isinstance(value, list) else [value] * members
-                if not len(entries) == members > 0:
+            if field.name in self._per_member:
+                entries = value if isinstance(value, list) else [value] * max(members, 1)
+                if not entries:
+                    raise ValueError(f"{field.name}=[] must be one value, or a list of one for each member")
+                if len(entries) != members > 0:
                     raise ValueError(f"{field.name}={value} must be one value, or a list of one for each of {members}")
-                value = torch.tensor(entries)
+                value = torch.tensor(entries, device=next(iter(devices), None))
             elif isinstance(value, list):
                 raise TypeError(f"{field.name}={value} is a list; it has one value for all")
             object.__setattr__(self, field.name, value)
 
+    def __eq__(self, other: object) -> bool:
+        return self._values() == other._values() if type(other) is type(self) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash((type(self), self._values()))
+
+    def _values(self) -> tuple[Any, ...]:
+        values = (getattr(self, field.name) for field in dataclasses.fields(self))
+        return tuple(tuple(value.tolist()) if isinstance(value, Tensor) else value for value in values)
+
     @classmethod
     def of(cls: type[S], grid: Grid, members: np.ndarray, fixed: Mapping[str, Any], device: torch.device) -> S:
-        """Some members' settings: those fixed for all as they are, of the others each member's own, on a device."""
+        """Some members' settings: those fixed for all as they are, of the others each member's own, on a device.
+
+        Raises:
+            TypeError: these members differ in a setting that has one value for all.
+        """
         own = {name: grid.column(name)[members].tolist() for name in grid.settings if name not in fixed}
+        plain = {field.name for field in dataclasses.fields(cls)} - cls._per_member
+        for name in [name for name in own if name in plain]:
+            first, *others = own[name]
+            if any(value != first for value in others):
+                raise TypeError(
+                    f"{name}={grid.settings[name]} differs between members that train together, who have one value of "
+                    "it: make it a setting(…, shapes=True), whose values are trained one after another"
+                )
+            own[name] = first
         settings = cls(**fixed, **own)  # checked before they go where looking at them takes long
         for name, value in vars(settings).items():
             if isinstance(value, Tensor):
@@ -136,7 +183,8 @@ def check(settings: type, given: Mapping[str, Any], call: Callable[..., Any] | N
     fields = {field.name: field for field in dataclasses.fields(settings)}
     for name in given:
         if name not in fields:
-            known = [*fields, *(set(inspect.signature(call).parameters) - {"settings"} if call else ())]
+            arguments = inspect.signature(call).parameters if call else ()
+            known = [*fields, *(argument for argument in arguments if argument != "settings")]
             ours = " or ".join(map(repr, ours_for(name, known)))
             meant = f"it is {ours} here." if ours else f"did you mean {nearest(name, known)!r}?"
             of = settings.__name__.removesuffix("Settings")
@@ -217,9 +265,51 @@ def _one(field: "dataclasses.Field[Any]", value: Any) -> Any:
                 names = " or ".join(map(repr, field.metadata["among"]))
                 raise ValueError(f"{field.name}={value!r} is unknown; it must be {names}")
             continue
-        least, most = field.metadata["least"], field.metadata["most"]
-        if not least <= entry <= most or (field.metadata["finite"] and not math.isfinite(entry)):
+        least, most, finite = (field.metadata[name] for name in ("least", "most", "finite"))
+        fits = _fits(expected, entry, finite=finite)
+        if not (least <= entry <= most and fits):
             remedy = f"at least {least:g}" if most == math.inf else f"between {least:g} and {most:g}"
-            remedy += " and finite" if field.metadata["finite"] else ""
+            remedy += " and finite" if finite else ""
+            if least <= entry <= most and abs(entry) < math.inf:  # a number, but not one of those that tensors hold
+                remedy += f" in {torch.get_default_dtype()}" if expected is float else ", and below 2**63"
             raise ValueError(f"{field.name}={value!r} is out of range; it must be {remedy}")
     return tuple(int(entry) for entry in entries) if expected is tuple else expected(value)
+
+
+def _fits(kind: type, number: Any, *, finite: bool) -> bool:
+    """Whether a tensor can hold it: an integer in 64 bits, a float without becoming infinite."""
+    if kind is bool:
+        return True
+    if kind is not float:
+        return -(2**63) <= number < 2**63
+    try:
+        return not finite or bool(torch.tensor(float(number), dtype=torch.get_default_dtype()).isfinite())
+    except OverflowError:  # an integer above 1.8e308
+        return False
+
+
+def _check_field(settings: type, field: "dataclasses.Field[Any]") -> None:
+    """Raise unless a setting can be made of it."""
+    place = f"{settings.__name__}.{field.name}"
+    if "least" not in field.metadata:
+        raise TypeError(f"{place} is no setting: give it a default and a range, = setting(…)")
+    kind = type(field.default)
+    if kind is str and not field.metadata["among"]:
+        raise TypeError(f"{place}={field.default!r} is a name: say which names there are, setting(…, among=(…))")
+    if kind in (str, tuple) and field.name in settings._per_member:  # type: ignore[attr-defined]
+        raise TypeError(f"{place}={field.default!r} is no number, and cannot be PerMember: no tensor holds it")
+    _one(field, field.default)
+
+
+def _listed(value: Any, limits: Mapping[str, Any]) -> Any:
+    """A tensor ``(member,)`` as a list; what is a limit, rounded to its dtype, as the limit, which is in range."""
+    if not isinstance(value, Tensor) or value.dim() != 1:
+        return value
+    if not value.is_floating_point():
+        return value.tolist()
+    rounded = {
+        torch.tensor(limits[name], dtype=value.dtype).item(): limits[name]
+        for name in ("least", "most")
+        if name in limits
+    }
+    return [rounded.get(entry, entry) if math.isfinite(entry) else entry for entry in value.tolist()]

@@ -1,5 +1,7 @@
 """Adam with a learning rate for each member is torch's Adam of each member alone."""
 
+import copy
+
 import pytest
 import torch
 
@@ -116,3 +118,53 @@ def test_forget_keeps_what_is_no_number():
     assert average[:3].tolist() == [0.0, 0.0, pytest.approx(1e-29)]
     assert average[3].isnan()
     assert average[4].isinf()
+
+
+def test_its_rates_are_a_setting_and_no_state():
+    rates = torch.tensor([0.1, 0.2])
+    optimizer, other = (Adam(MLP((4, 16, 2), seeds=[0, 1]), given) for given in (rates, torch.tensor([0.3, 0.4])))
+    optimizer.load_state_dict(other.state_dict())
+    assert set(optimizer.state_dict()) == {"first", "second", "count"}
+    assert optimizer.learning_rate.tolist() == [[pytest.approx(0.1)], [pytest.approx(0.2)]]
+    optimizer.learning_rate.zero_()
+    assert torch.equal(rates, torch.tensor([0.1, 0.2]))
+
+
+def test_it_refuses_to_be_copied_and_says_what_to_do():
+    with pytest.raises(TypeError, match=r"an Adam cannot be copied: .* anew, .*load_state_dict"):
+        copy.deepcopy(Adam(MLP((4, 16, 2), seeds=[0, 1]), torch.tensor([0.1, 0.1])))
+
+
+@pytest.mark.parametrize("move", ["double", "half", "to meta", "to_empty"])
+def test_it_refuses_to_be_moved_or_cast(move):
+    optimizer = Adam(MLP((4, 16, 2), seeds=[0, 1]), torch.tensor([0.1, 0.1]))
+    with pytest.raises(TypeError, match=r"stay on cpu and in torch.float32: .* anew, .*load_state_dict"):
+        _MOVES[move](optimizer)
+    assert {tensor.dtype for tensor in (optimizer.weights, *optimizer.buffers())} == {torch.float32}
+    assert {tensor.device.type for tensor in (optimizer.weights, *optimizer.buffers())} == {"cpu"}
+
+
+_MOVES = {
+    "double": lambda module: module.double(),
+    "half": lambda module: module.half(),
+    "to meta": lambda module: module.to("meta"),
+    "to_empty": lambda module: module.to_empty(device="cpu"),
+}
+
+
+def test_it_goes_where_it_is_and_learns_on():
+    network = MLP((4, 16, 2), seeds=[0, 1])
+    optimizer = Adam(network, torch.tensor([0.1, 0.1])).to("cpu").float()
+    before = [p.clone() for p in network.parameters()]
+    optimizer.step([torch.ones_like(p) for p in network.parameters()])
+    for now, then in zip(network.parameters(), before, strict=True):
+        torch.testing.assert_close(now, then - 0.1)
+
+
+def test_a_network_by_itself_is_copied_and_moved_as_any():
+    network = MLP((4, 16, 2), seeds=[0, 1])
+    Adam(network, torch.tensor([0.1, 0.1]))
+    twin = copy.deepcopy(network).double()
+    assert all(torch.equal(a.double(), b) for a, b in zip(network.parameters(), twin.parameters(), strict=True))
+    assert {p.dtype for p in twin.parameters()} == {torch.float64}
+    assert {p.dtype for p in network.parameters()} == {torch.float32}

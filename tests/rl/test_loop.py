@@ -69,6 +69,33 @@ def test_it_goes_on_from_its_state_with_the_same_bits_in_place(algorithm, steps,
     _assert_equal(loop.state_dict(), other.state_dict())
 
 
+@pytest.mark.parametrize("algorithm", ["dqn", *CONTINUOUS])
+def test_a_state_is_of_what_learns_and_leaves_settings_alone(algorithm, make_loop):
+    rate = "learning_rate" if algorithm == "dqn" else "critic_learning_rate"
+    world = "Pendulum-v1" if algorithm in CONTINUOUS else "CartPole-v1"
+    one, other = (make_loop(world, algorithm=algorithm, **{**SMALL, rate: r}) for r in (0.125, 0.25))
+    one.agents.load_state_dict(other.agents.state_dict())
+    optimizer = one.agents.optimizer if algorithm == "dqn" else one.agents.critic_optimizer
+    assert getattr(one.agents.settings, rate).tolist() == [0.125] * 2
+    assert optimizer.learning_rate.tolist() == [[0.125]] * 2
+    assert not [name for name in one.agents.state_dict() if "learning_rate" in name]
+
+
+@pytest.mark.parametrize("algorithm", ["dqn", *CONTINUOUS])
+def test_agents_refuse_to_be_copied_or_moved_before_anything_has_changed(algorithm, make_loop):
+    """A copy's optimizer would hold weights that are not its network's, and it would learn nothing."""
+    world = "Pendulum-v1" if algorithm in CONTINUOUS else "CartPole-v1"
+    loop, other = (make_loop(world, algorithm=algorithm, steps=400, **SMALL) for _ in range(2))
+    drive(loop, 0, 15)
+    for change in (copy.deepcopy, lambda agents: agents.double(), lambda agents: agents.to("meta")):
+        with pytest.raises(TypeError, match=r"anew, where they are to live, and load_state_dict"):
+            change(loop.agents)
+    assert loop.agents.to("cpu") is loop.agents
+    drive(loop, 15, 20)
+    drive(other, 0, 20)
+    _assert_equal(loop.state_dict(), other.state_dict())
+
+
 def _assert_equal(one, other) -> None:
     if isinstance(one, dict):
         assert one.keys() == other.keys()
