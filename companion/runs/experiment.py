@@ -32,7 +32,7 @@ def experiment(
     apart: Sequence[str] | None = (),
     together: bool = False,
 ) -> xr.Dataset:
-    """Train every member of a grid, and return what was measured, labelled.
+    """Train every member of a grid, and return what was measured, labelled::
 
         class Walk:
             def __init__(self, sizes, seeds):

@@ -68,7 +68,7 @@ class Options:
 
 
 def takes_options(train: Callable[P, R]) -> Callable[P, R]:
-    """Give a training call the options of every run: in its signature, and in its docstring, where ``{options}`` is.
+    """Give a training call the options of every run: in its signature, and in its docstring, where ``{options}`` is::
 
         @takes_options
         def train(dataset, *, seeds=8, **settings):
@@ -76,7 +76,13 @@ def takes_options(train: Callable[P, R]) -> Callable[P, R]:
 
     While it runs, torch's modes are those that torch starts with.
     """
-    call = functools.wraps(train)(plain_modes()(train))
+
+    def call(*words: P.args, **given: P.kwargs) -> R:
+        with plain_modes():
+            return train(*words, **given)
+
+    functools.update_wrapper(call, train)
+    del call.__wrapped__  # type: ignore[attr-defined]  # its signature is another
     *own, others = inspect.signature(train).parameters.values()
     named = inspect.Parameter.KEYWORD_ONLY
     ours = [inspect.Parameter(o.name, named, default=o.default, annotation=o.type) for o in fields(Options)]
