@@ -36,21 +36,37 @@ def experiment(
 
         class Walk:
             def __init__(self, sizes, seeds):
-                self.sizes, self.streams, self.place = sizes, Streams(seeds, "walk"), np.zeros(len(seeds))
+                self.sizes, self.place = sizes, np.zeros(len(seeds))
+                self.streams = Streams(seeds, "walk")
+
             def step(self, step):
                 self.place += self.sizes * (self.streams.uniform(1)[:, 0] - 0.5)
+
             def measure(self, step, look):
                 return {"place": self.place}
+
             def state_dict(self):
-                return {"place": torch.from_numpy(self.place), "position": self.streams.position}
+                position = self.streams.position
+                return {"place": torch.tensor(self.place), "position": position}
+
             def load_state_dict(self, state):
-                self.place[:], self.streams.position = state["place"].numpy(), state["position"]
+                self.place[:] = state["place"].numpy()
+                self.streams.position = state["position"]
 
         grid = Grid({"size": [0.1, 1.0]}, seeds=8)
+
+        def make(own, fixed):
+            return Walk(grid.column("size")[own], grid.seeds[own].tolist())
+
         run = experiment(
-            "walk", grid, lambda own, fixed: Walk(grid.column("size")[own], grid.seeds[own].tolist()),
-            {"place": ("step",)}, steps=1_000, marks=marks_every(100, 1_000),
-            arguments={"size": [0.1, 1.0]}, options=Options(minutes=9),
+            "walk",
+            grid,
+            make,
+            {"place": ("step",)},
+            steps=1_000,
+            marks=marks_every(100, 1_000),
+            arguments={"size": [0.1, 1.0]},
+            options=Options(minutes=9),
         )
 
     All that may befall a long run is seen to: it is taken up from its checkpoint, ends early with what it has when
