@@ -106,9 +106,7 @@ class TargetNetwork(CountsItsUpdates):
     ) -> None:
         super().__init__()
         _check_module(online)
-        if isinstance(every, Tensor):
-            raise TypeError("every is a tensor; pass one period for the whole network, or use a Clock and soft_update")
-        self.clock = Clock(tau, every)
+        self.clock = _clock(tau, every)
         check_rule(buffers)
         if mode not in get_args(Mode):
             raise ValueError(f'mode = {mode!r} is not known; use "eval" or "train"')
@@ -131,13 +129,32 @@ class TargetNetwork(CountsItsUpdates):
 
     @property
     def tau(self) -> float | Tensor | Schedule:
-        """The weight of the online network, as it was given."""
+        """The weight of the online network, as it was given; may be set, and the count goes on."""
         return self.clock.tau
+
+    @tau.setter
+    def tau(self, tau: Number | Float[Tensor, ""] | Float[Tensor, " member"] | Schedule) -> None:
+        self._set_clock(tau, self.every)
 
     @property
     def every(self) -> int:
-        """The period."""
+        """The period; may be set, and the count goes on."""
         return self.clock.every  # type: ignore[return-value]
+
+    @every.setter
+    def every(self, every: int) -> None:
+        self._set_clock(self.tau, every)
+
+    def _set_clock(self, tau: Number | Tensor | Schedule, every: int) -> None:
+        clock = _clock(tau, every)
+        clock.count = self.count
+        self.clock = clock
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "tau":  # also a parameter, or a schedule that is a module, which torch would register
+            object.__setattr__(self, name, value)
+        else:
+            super().__setattr__(name, value)
 
     @property
     def count(self) -> int:
@@ -154,17 +171,18 @@ class TargetNetwork(CountsItsUpdates):
         Call it once after each step of the optimizer: not once a micro-batch, and not while evaluating.
 
         Raises:
-            TypeError: ``online`` is not a module.
-            ValueError: ``online`` does not match the copy, or a schedule returned a weight that is none; this update is
-                not counted then.
+            TypeError: ``online`` is not a module, or a schedule returned something else than a weight.
+            ValueError: ``online`` does not match the copy, ``tau`` does not fit the two, or a schedule returned a
+                weight outside of [0, 1]. An update that is refused is not counted.
         """
         _check_module(online)
         towards, *rounding = self._paired(online)
-        weight = self.clock.tick()
+        weight = self.clock.ahead()
         if isinstance(weight, Tensor) or weight > 0.0:
             move(towards, weight)
             for pairing in rounding:
                 move(pairing, 1.0)
+        self.clock.advance()
 
     def _paired(self, online: nn.Module) -> list[Pairing]:
         """Online with what is averaged, and that with its rounded copy; matched and checked where something changed."""
@@ -328,6 +346,12 @@ def _check_module(online: object) -> None:
 
 def _refreeze(target: TargetNetwork, _: object) -> None:
     freeze(target)
+
+
+def _clock(tau: Number | Tensor | Schedule, every: int) -> Clock:
+    if isinstance(every, Tensor):
+        raise TypeError("every is a tensor; pass one period for the whole network, or use a Clock and soft_update")
+    return Clock(tau, every)
 
 
 def _built_by(factory: Callable[[], nn.Module]) -> nn.Module:
