@@ -560,6 +560,63 @@ class TestPairing:
         self.part(networks, which)[0].weight.data = torch.randn(4, 3)
         self.assert_moves(*networks)
 
+    @pytest.mark.parametrize("name", ["weight", "bias"])
+    def test_after_a_tensor_was_cut_in_its_place(self, networks, name: str) -> None:
+        online, target = networks
+        before = copy.deepcopy(target.state_dict())
+        tensor = online[0].get_parameter(name)
+        address = tensor.data_ptr()
+        tensor.data = tensor.data[:1]
+        assert tensor.data_ptr() == address
+        with pytest.raises(ValueError, match=rf"'0\.{name}' has shape \(1,.*\) in online and \(4,.*\) in target"):
+            target.update(online)
+        assert all(torch.equal(value, target.state_dict()[key]) for key, value in before.items())
+
+    def test_after_a_buffer_was_seen_as_another_dtype(self) -> None:
+        online = network()
+        target = TargetNetwork(online)
+        target.update(online)
+        online[1].running_mean.data = online[1].running_mean.data.view(torch.int16)
+        with pytest.raises(ValueError, match=r"'1\.running_mean' has shape \(16,\)"):
+            target.update(online)
+
+    def test_what_is_cut_from_the_copy_is_refused_and_not_counted(self, networks) -> None:
+        online, target = networks
+        target.module[0].weight.data = target.module[0].weight.data[:1]
+        with pytest.raises(RuntimeError, match="shape"):
+            target.update(online)
+        assert target.count == 1
+
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+    def test_with_another_rule_for_buffers(self, dtype: torch.dtype) -> None:
+        online = network(dtype=dtype)
+        target = TargetNetwork(online, tau=0.25)
+        for rule, weight in (("copy", 1.0), ("keep", 0.0), ("average", 0.25)):
+            target.buffer_rule = rule
+            slow = target.average or target.module
+            before = slow[1].running_mean.clone()
+            drift(online, 1)
+            target.update(online)
+            expected = weight * online[1].running_mean.float() + (1 - weight) * before
+            torch.testing.assert_close(slow[1].running_mean, expected)
+
+    def test_with_a_rule_that_is_not_known(self, in_plain_python) -> None:
+        program = """
+import torch
+from companion import TargetNetwork
+online = torch.nn.BatchNorm1d(2)
+target = TargetNetwork(online)
+target.update(online)
+target.buffer_rule = given
+try:
+    target.update(online)
+except ValueError as error:
+    print(json.dumps([str(error), target.count]))
+"""
+        error, count = in_plain_python(program, "none")
+        assert "buffers = 'none' is not known" in error
+        assert count == 1
+
     @pytest.mark.parametrize("which", [0, 1])
     def test_after_they_came_to_share_storage(self, networks, which: int) -> None:
         self.part(networks, which)[0].weight.data = self.part(networks, 1 - which)[0].weight.data
