@@ -29,7 +29,9 @@ class Clock:
     Args:
         tau: The weight of the online network, in [0, 1]: a number, a tensor of shape ``()`` or ``(member,)``, or a
             schedule, a callable that takes the number k = 1, 2, … of the update and returns one of these. Beside a
-            period in a tensor it takes k as a tensor too, and is to return one without looking at values.
+            period in a tensor it takes k as a tensor too, and is to return one without looking at values; and a number,
+            given or returned, becomes a tensor of torch's default dtype there, as a rule float32. For networks in
+            float64 give ``torch.tensor(tau, dtype=torch.float64)``, which keeps its digits.
         every: The copy moves at updates ``every``, ``2·every``, …, at least 1: a number, or an integer tensor of shape
             ``()`` or ``(member,)``, which is used unread where it lives on another device than the CPU.
 
@@ -64,13 +66,19 @@ class Clock:
 
     @property
     def count(self) -> int:
-        """How many updates were counted; reads it back from the device."""
+        """How many updates were counted; reads it back from the device.
+
+        Raises:
+            ValueError: It is set to something else than a whole number, 0 or more.
+        """
         return int(self._count)
 
     @count.setter
     def count(self, count: int) -> None:
+        if isinstance(count, bool) or not isinstance(count, numbers.Integral) or count < 0:
+            raise ValueError(f"count = {count!r} is not a number of updates; pass a whole number, 0 or more")
         if self._by_python:
-            self._count = count
+            self._count = int(count)
         else:
             self._count.fill_(count)
 
@@ -81,14 +89,31 @@ class Clock:
             TypeError: A schedule returned something else than a weight, at an update that is not counted then.
             ValueError: A schedule returned a weight outside of [0, 1], at an update that is not counted then.
         """
+        weight = self.ahead()
+        self.advance()
+        return weight
+
+    def ahead(self) -> float | Float[Tensor, ""] | Float[Tensor, " member"]:
+        """The weight of the update that comes next, which is not counted: for what may yet refuse it.
+
+        Raises:
+            TypeError: A schedule returned something else than a weight.
+            ValueError: A schedule returned a weight outside of [0, 1].
+        """
         if self._by_python:
             count = self._next()
-            weight = self._weight(count) if count % self.every == 0 else 0.0
-            self._count = count
-            return weight
-        self._count.add_(1)
-        weight = self._weight(self._count)
-        return torch.where(self._count % self.every == 0, weight, 0.0) if isinstance(self.every, Tensor) else weight
+            return self._weight(count) if count % self.every == 0 else 0.0
+        if not isinstance(self.every, Tensor):
+            return self.tau  # type: ignore[return-value]  # no schedule: that one would be counted by Python
+        count = self._count + 1  # in a tensor of its own, so that a schedule that is refused has counted nothing
+        return torch.where(count % self.every == 0, self._weight(count), 0.0)
+
+    def advance(self) -> None:
+        """Count one update; a count in a tensor stays where it is in memory."""
+        if self._by_python:
+            self._count = self._next()
+        else:
+            self._count.add_(1)
 
     def _weight(self, count: int | Tensor) -> float | Tensor:
         return checked_tau(self.tau(count)) if callable(self.tau) else self.tau

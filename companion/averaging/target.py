@@ -106,9 +106,7 @@ class TargetNetwork(CountsItsUpdates):
     ) -> None:
         super().__init__()
         _check_module(online)
-        if isinstance(every, Tensor):
-            raise TypeError("every is a tensor; pass one period for the whole network, or use a Clock and soft_update")
-        self.clock = Clock(tau, every)
+        self.clock = _clock(tau, every)
         check_rule(buffers)
         if mode not in get_args(Mode):
             raise ValueError(f'mode = {mode!r} is not known; use "eval" or "train"')
@@ -131,13 +129,32 @@ class TargetNetwork(CountsItsUpdates):
 
     @property
     def tau(self) -> float | Tensor | Schedule:
-        """The weight of the online network, as it was given."""
+        """The weight of the online network, as it was given; may be set, and the count goes on."""
         return self.clock.tau
+
+    @tau.setter
+    def tau(self, tau: Number | Float[Tensor, ""] | Float[Tensor, " member"] | Schedule) -> None:
+        self._set_clock(tau, self.every)
 
     @property
     def every(self) -> int:
-        """The period."""
+        """The period; may be set, and the count goes on."""
         return self.clock.every  # type: ignore[return-value]
+
+    @every.setter
+    def every(self, every: int) -> None:
+        self._set_clock(self.tau, every)
+
+    def _set_clock(self, tau: Number | Tensor | Schedule, every: int) -> None:
+        clock = _clock(tau, every)
+        clock.count = self.count
+        self.clock = clock
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "tau":  # also a parameter, or a schedule that is a module, which torch would register
+            object.__setattr__(self, name, value)
+        else:
+            super().__setattr__(name, value)
 
     @property
     def count(self) -> int:
@@ -154,23 +171,26 @@ class TargetNetwork(CountsItsUpdates):
         Call it once after each step of the optimizer: not once a micro-batch, and not while evaluating.
 
         Raises:
-            TypeError: ``online`` is not a module.
-            ValueError: ``online`` does not match the copy, or a schedule returned a weight that is none; this update is
-                not counted then.
+            TypeError: ``online`` is not a module, or a schedule returned something else than a weight.
+            ValueError: ``online`` does not match the copy, ``tau`` does not fit the two, or a schedule returned a
+                weight outside of [0, 1]. An update that is refused is not counted.
         """
         _check_module(online)
         towards, *rounding = self._paired(online)
-        weight = self.clock.tick()
+        weight = self.clock.ahead()
         if isinstance(weight, Tensor) or weight > 0.0:
             move(towards, weight)
             for pairing in rounding:
                 move(pairing, 1.0)
+        self.clock.advance()
 
     def _paired(self, online: nn.Module) -> list[Pairing]:
         """Online with what is averaged, and that with its rounded copy; matched and checked where something changed."""
         tracing = is_dynamo_compiling()
-        if not tracing and self._kept is not None and self._kept.unchanged(online):
-            return self._kept.pairings
+        kept = self._kept
+        if not tracing and kept is not None and kept.rule == self.buffer_rule and kept.unchanged(online):
+            return kept.pairings
+        check_rule(self.buffer_rule)  # which may have been set since
         if self.average is None:
             pairings = [Pairing(online, self.module, self.buffer_rule)]
         else:
@@ -293,11 +313,15 @@ class _Kept:
     """Pairings of two networks, good for as long as both are made of what they were.
 
     That is asked at every update, so it costs a few microseconds: a tensor that was replaced is another object, one
-    that was moved or cast has another address.
+    that was moved or cast has another address, and one that was cut in its place, or seen as a narrower dtype, has
+    another number of elements. That number is asked of the online network alone, of which a part would be broadcast
+    without a word: torch refuses to write a whole tensor to a part. To ask for each shape and dtype would cost more
+    than all the rest.
     """
 
-    def __init__(self, online: nn.Module, target: nn.Module, pairings: list[Pairing]) -> None:
+    def __init__(self, online: nn.Module, target: TargetNetwork, pairings: list[Pairing]) -> None:
         self.pairings = pairings
+        self.rule = target.buffer_rule
         self._online = online
         parts = [*online.modules(), *target.modules()]
         made_of: list[dict[str, Any]] = list(
@@ -308,6 +332,8 @@ class _Kept:
         self._seen = list(chain.from_iterable(self._filled))  # kept alive: nothing new can take their addresses
         self._tensors = [each for each in self._seen if isinstance(each, Tensor)]
         self._places = list(map(Tensor.data_ptr, self._tensors)) if all(map(has_address, self._tensors)) else None
+        self._learning = [each for part in online.modules() for each in _tensors_of(part)]
+        self._sizes = [] if self._places is None else list(map(Tensor.nelement, self._learning))
 
     def unchanged(self, online: nn.Module) -> bool:
         """Whether this is the online network, and all is as it was; never where tensors have no address."""
@@ -318,7 +344,18 @@ class _Kept:
             and len(now := list(chain.from_iterable(self._filled))) == len(self._seen)
             and all(map(is_, now, self._seen))
             and list(map(Tensor.data_ptr, self._tensors)) == self._places
+            and list(map(Tensor.nelement, self._learning)) == self._sizes
         )
+
+
+def _tensors_of(part: nn.Module) -> list[Tensor]:
+    return [each for each in chain(part._parameters.values(), part._buffers.values()) if each is not None]
+
+
+def _clock(tau: Number | Tensor | Schedule, every: int) -> Clock:
+    if isinstance(every, Tensor):
+        raise TypeError("every is a tensor; pass one period for the whole network, or use a Clock and soft_update")
+    return Clock(tau, every)
 
 
 def _check_module(online: object) -> None:

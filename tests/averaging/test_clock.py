@@ -49,6 +49,11 @@ class TestWeights:
         clock = Clock(lambda k: 1 / (1 + k), torch.tensor([1, 2]))
         assert ticks(clock, 3) == torch.tensor([[1 / 2, 0.0], [1 / 3, 1 / 3], [1 / 4, 0.0]]).tolist()
 
+    def test_a_number_beside_a_period_in_a_tensor_is_of_the_default_dtype_and_a_tensor_of_its_own(self) -> None:
+        period = torch.tensor([1, 2])
+        assert ticks(Clock(0.1, period), 1) == [torch.tensor([0.1, 0.0], dtype=torch.float32).tolist()]
+        assert ticks(Clock(torch.tensor(0.1, dtype=torch.float64), period), 1) == [[0.1, 0.0]]
+
     def test_it_follows_what_is_written_to_its_tensors(self) -> None:
         tau, every = torch.tensor([0.5]), torch.tensor([2])
         clock = Clock(tau, every)
@@ -90,6 +95,23 @@ class TestCount:
         ticks(other, 7)
         clock.count = 7
         assert ticks(clock, 3) == ticks(other, 3)
+
+    def test_to_look_ahead_counts_nothing(self, make) -> None:
+        clock, other = make(), make()
+        for expected in ticks(other, 7):
+            weight = clock.ahead()
+            assert (weight.tolist() if isinstance(weight, Tensor) else weight) == expected
+            clock.advance()
+        assert clock.count == 7
+
+    def test_a_count_in_a_tensor_stays_in_its_place(self, make) -> None:
+        clock = make()
+        before = clock.state_dict()["count"]
+        ticks(clock, 3)
+        clock.count = 5
+        if isinstance(clock.every, Tensor):
+            assert before.item() == 5
+        assert clock.state_dict()["count"].item() == 5
 
     def test_a_copy_is_another_clock(self, make) -> None:
         clock = make()
@@ -188,6 +210,21 @@ REFUSED = {
         "clock = Clock(0.5); clock.load_state_dict({'count': torch.tensor(0.5)})",
         "ValueError",
         "count 0.5 number of updates",
+    ),
+    "a count of half an update": ("clock = Clock(0.5, 3); clock.count = 2.5", "ValueError", "count 2.5 whole number"),
+    "a count below 0": ("clock = Clock(0.5, 3); clock.count = -1", "ValueError", "count -1 whole number"),
+    "half an update in a tensor": ("clock = Clock(0.5); clock.count = 2.5", "ValueError", "count 2.5 whole number"),
+    "below 0 in a tensor": ("clock = Clock(0.5); clock.count = -1", "ValueError", "count -1 whole number"),
+    "a bool as a count": ("clock = Clock(0.5); clock.count = True", "ValueError", "count True whole number"),
+    "a schedule out of range beside a period in a tensor": (
+        "clock = Clock(lambda k: torch.ones(2) + k, torch.tensor([1, 2])); clock.tick()",
+        "ValueError",
+        "tau 2.0 [0, 1]",
+    ),
+    "a schedule of words beside a period in a tensor": (
+        "clock = Clock(lambda k: 'slow', torch.tensor(2)); clock.tick()",
+        "TypeError",
+        "tau 'slow'",
     ),
     "a schedule of words": ("clock = Clock(lambda k: 'slow', 1); clock.tick()", "TypeError", "tau 'slow'"),
 }

@@ -374,6 +374,83 @@ class TestClock:
             target.update(nn.Sequential(nn.Linear(3, 9), nn.BatchNorm1d(9), nn.Identity(), nn.Linear(9, 2)))
         assert target.count == 0
 
+    @pytest.mark.parametrize("tau", ["a number", "members", "elsewhere", "a schedule"])
+    @pytest.mark.parametrize("every", [1, 2])
+    def test_an_update_that_the_move_refuses_does_not_count(self, tau: str, every: int) -> None:
+        given = {"a number": 0.5, "members": torch.rand(5), "elsewhere": torch.tensor(0.5), "a schedule": lambda k: 0.5}
+        online = plain(0)
+        target = TargetNetwork(online, tau=given[tau], every=every)
+        count = target.clock.state_dict()["count"]
+        for _ in range(every - 1):
+            target.update(online)
+        if tau == "elsewhere":
+            target.clock.tau = torch.tensor(0.5, device="meta")
+        elif tau != "members":
+            online.double()
+        drift(online, 1)
+        before = copy.deepcopy(target.module.state_dict())
+        for _ in range(2):
+            with pytest.raises(ValueError, match=r"tau has 5 members|cannot hold an average|tau is on meta"):
+                target.update(online)
+            assert target.count == every - 1
+        assert all(torch.equal(value, target.module.state_dict()[name]) for name, value in before.items())
+        if tau in ("elsewhere", "members"):
+            target.clock.tau = torch.tensor(0.5)
+        else:
+            online.float()
+        target.update(online)
+        torch.testing.assert_close(target.module[0].weight, 0.5 * (before["0.weight"] + online[0].weight.detach()))
+        assert target.count == every
+        if every == 1 and tau != "a schedule":
+            assert count.item() == 1  # in its place, where a recorded step finds it
+
+    def test_tau_and_the_period_can_be_set_and_the_count_goes_on(self) -> None:
+        online = network()
+        target = TargetNetwork(online, tau=0.25)
+        target.update(online)
+        target.tau = 0.5
+        drift(online, 1)
+        expected = 0.5 * (target.module[0].weight + online[0].weight.detach())
+        target.update(online)
+        torch.testing.assert_close(target.module[0].weight, expected)
+        target.every = 5
+        assert (target.tau, target.every, target.count) == (0.5, 5, 2)
+        assert self.moves(target, online, 8) == [3, 8]  # the fifth and the tenth
+        asked = []
+        target.tau = lambda k: asked.append(k) or 0.5
+        assert self.moves(target, online, 5) == [5]
+        assert asked == [15]
+        target.tau, target.every = torch.tensor([0.5]), 1
+        assert target.count == 15
+
+    def test_tau_can_be_set_to_a_parameter_or_a_module(self) -> None:
+        class Half(nn.Module):
+            def forward(self, count: int) -> float:
+                return 0.5
+
+        target = TargetNetwork(network())
+        names = target.state_dict().keys()
+        for tau in (nn.Parameter(torch.tensor([0.5])), Half()):
+            target.tau = tau
+            assert target.tau is tau or torch.equal(target.tau, tau)
+            assert target.state_dict().keys() == names
+
+    @pytest.mark.parametrize(
+        ("name", "value", "error"),
+        [
+            ("tau", 1.5, "tau = 1.5"),
+            ("tau", torch.tensor([0.5, -1.0]), r"tau holds -1\.0"),
+            ("every", 0, "every = 0"),
+            ("count", -1, "count = -1"),
+        ],
+    )
+    def test_what_is_set_is_checked_as_what_is_given(self, name: str, value: object, error: str) -> None:
+        target = TargetNetwork(network(), tau=0.25, every=2)
+        target.count = 3
+        with pytest.raises(ValueError, match=error):
+            setattr(target, name, value)
+        assert (target.tau, target.every, target.count) == (0.25, 2, 3)
+
     def test_a_tau_in_a_tensor_of_one_number(self) -> None:
         online = network()
         target = TargetNetwork(online, tau=torch.tensor(1.0))
@@ -482,6 +559,63 @@ class TestPairing:
     def test_after_data_was_replaced(self, networks, which: int) -> None:
         self.part(networks, which)[0].weight.data = torch.randn(4, 3)
         self.assert_moves(*networks)
+
+    @pytest.mark.parametrize("name", ["weight", "bias"])
+    def test_after_a_tensor_was_cut_in_its_place(self, networks, name: str) -> None:
+        online, target = networks
+        before = copy.deepcopy(target.state_dict())
+        tensor = online[0].get_parameter(name)
+        address = tensor.data_ptr()
+        tensor.data = tensor.data[:1]
+        assert tensor.data_ptr() == address
+        with pytest.raises(ValueError, match=rf"'0\.{name}' has shape \(1,.*\) in online and \(4,.*\) in target"):
+            target.update(online)
+        assert all(torch.equal(value, target.state_dict()[key]) for key, value in before.items())
+
+    def test_after_a_buffer_was_seen_as_another_dtype(self) -> None:
+        online = network()
+        target = TargetNetwork(online)
+        target.update(online)
+        online[1].running_mean.data = online[1].running_mean.data.view(torch.int16)
+        with pytest.raises(ValueError, match=r"'1\.running_mean' has shape \(16,\)"):
+            target.update(online)
+
+    def test_what_is_cut_from_the_copy_is_refused_and_not_counted(self, networks) -> None:
+        online, target = networks
+        target.module[0].weight.data = target.module[0].weight.data[:1]
+        with pytest.raises(RuntimeError, match="shape"):
+            target.update(online)
+        assert target.count == 1
+
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+    def test_with_another_rule_for_buffers(self, dtype: torch.dtype) -> None:
+        online = network(dtype=dtype)
+        target = TargetNetwork(online, tau=0.25)
+        for rule, weight in (("copy", 1.0), ("keep", 0.0), ("average", 0.25)):
+            target.buffer_rule = rule
+            slow = target.average or target.module
+            before = slow[1].running_mean.clone()
+            drift(online, 1)
+            target.update(online)
+            expected = weight * online[1].running_mean.float() + (1 - weight) * before
+            torch.testing.assert_close(slow[1].running_mean, expected)
+
+    def test_with_a_rule_that_is_not_known(self, in_plain_python) -> None:
+        program = """
+import torch
+from companion import TargetNetwork
+online = torch.nn.BatchNorm1d(2)
+target = TargetNetwork(online)
+target.update(online)
+target.buffer_rule = given
+try:
+    target.update(online)
+except ValueError as error:
+    print(json.dumps([str(error), target.count]))
+"""
+        error, count = in_plain_python(program, "none")
+        assert "buffers = 'none' is not known" in error
+        assert count == 1
 
     @pytest.mark.parametrize("which", [0, 1])
     def test_after_they_came_to_share_storage(self, networks, which: int) -> None:
