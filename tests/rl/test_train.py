@@ -30,7 +30,7 @@ def test_the_result_is_labelled():
 
 def test_the_attributes_hold_every_argument_and_survive_a_file(tmp_path):
     run = train(tau=[1.0, 0.1], double_q=[False, True], hidden=[(16,), (8, 8)], seeds=2, film=True)
-    for name in rl.dqn.DQNSettings.__dataclass_fields__:
+    for name in vars(rl.dqn.DQNSettings()):
         assert name in run.attrs
     assert run.attrs["algorithm"] == "dqn"
     assert run.attrs["environment"] == "CartPole-v1"
