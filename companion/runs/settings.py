@@ -152,7 +152,7 @@ class Settings:
             if any(value != first for value in others):
                 raise TypeError(
                     f"{name}={grid.settings[name]} differs between members that train together, who have one value of "
-                    "it: make it a setting(…, shapes=True), whose values are trained one after another"
+                    "it: make it a setting(..., shapes=True), whose values are trained one after another"
                 )
             own[name] = first
         settings = cls(**fixed, **own)  # checked before they go where looking at them takes long
@@ -292,10 +292,10 @@ def _check_field(settings: type, field: "dataclasses.Field[Any]") -> None:
     """Raise unless a setting can be made of it."""
     place = f"{settings.__name__}.{field.name}"
     if "least" not in field.metadata:
-        raise TypeError(f"{place} is no setting: give it a default and a range, = setting(…)")
+        raise TypeError(f"{place} is no setting: give it a default and a range, = setting(...)")
     kind = type(field.default)
     if kind is str and not field.metadata["among"]:
-        raise TypeError(f"{place}={field.default!r} is a name: say which names there are, setting(…, among=(…))")
+        raise TypeError(f"{place}={field.default!r} is a name: say which names there are, setting(..., among=(...))")
     if kind in (str, tuple) and field.name in settings._per_member:  # type: ignore[attr-defined]
         raise TypeError(f"{place}={field.default!r} is no number, and cannot be PerMember: no tensor holds it")
     _one(field, field.default)
