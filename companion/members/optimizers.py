@@ -14,9 +14,7 @@ __all__ = ["Adam", "forget"]
 _FIRST, _SECOND = 1e-30, 1e-36
 """Moments nearer to zero than this are taken for zero; see :func:`forget`."""
 
-_REMEDY = (
-    "Make the agents (or the network and its Adam) anew, where they are to live, and load_state_dict(…) into them."
-)
+_REMEDY = "Make the agents (or the network and its Adam) anew, where they are to live, and load_state_dict into them."
 
 
 class Adam(nn.Module):
