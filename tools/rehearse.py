@@ -6,7 +6,7 @@
 
 Rehearsal number i shifts every seed by 100,000·(i + 1). The kernels are AVX2's or the processor's own in turn, and in
 every eighth the plain ones, on one thread, as many at a time as there are cores; every sixteenth runs on two threads,
-by itself. A rehearsal that
+by itself; ``JOBS=1`` runs one after another. A rehearsal that
 is done is kept in ``_build/rehearsals`` until its chapter's claims or the package's training change, and so is each of
 its training runs: when only claims were changed, rehearsing the chapter again takes little. The values of all of a
 chapter's rehearsals land in ``companion/study/rehearsals``.
@@ -37,7 +37,7 @@ from companion.study.pages import spelt_out
 from companion.study.rehearsals import ENOUGH, FOLDER
 from companion.version import versions
 from kept_runs import keep_runs
-from notebooks import build_reader, package_key
+from notebooks import build_reader, jobs, package_key
 
 DONE = ROOT / "_build" / "rehearsals"
 KERNELS = {
@@ -67,7 +67,7 @@ def condition(number: int) -> dict[str, Any]:
 def training_key() -> str:
     """Digest of the part of the package that decides a training run's numbers, and what a claim makes of them."""
     digest = hashlib.sha256()
-    parts = ("averaging", "members", "runs", "rl", "supervised", "vision")
+    parts = ("averaging", "members", "runs", "rl", "supervised", "vision", "generation", "preference")
     files = [f for part in parts for f in sorted((ROOT / "companion" / part).rglob("*.py"))]
     for file in [*files, ROOT / "companion" / "seeds.py", ROOT / "companion" / "study" / "statistics.py"]:
         digest.update(str(file.relative_to(ROOT)).encode() + b"\0" + file.read_bytes())
@@ -228,7 +228,7 @@ def main() -> int:
         elif not rehearse(*work, python, training):
             failed.append(f"{slug(work[0])} {work[1]}")
 
-    for threads, at_once in ((1, os.cpu_count() or 1), (2, 1)):
+    for threads, at_once in ((1, min(jobs(), os.cpu_count() or 1)), (2, 1)):
         with ThreadPoolExecutor(at_once) as pool:
             list(pool.map(take, [w for w in wanted if condition(w[1])["threads"] == threads]))
     for notebook in chosen:
