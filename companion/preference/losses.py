@@ -1,6 +1,5 @@
 """What a policy climbs: REINFORCE on a penalised reward, or DPO on comparisons."""
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import logsigmoid

@@ -25,9 +25,7 @@ class Table(nn.Module):
         super().__init__()
         self.logits = nn.Parameter(torch.zeros(len(seeds), *shape))
 
-    def forward(
-        self, traits: Float[Tensor, "member prompt trait"]
-    ) -> Float[Tensor, "member prompt position token"]:
+    def forward(self, traits: Float[Tensor, "member prompt trait"]) -> Float[Tensor, "member prompt position token"]:
         """The logarithm of each token's chance at each position."""
         return self.logits.log_softmax(-1)
 
@@ -47,9 +45,7 @@ class Network(nn.Module):
         _, *self.answer = shape
         self.layers = MLP((traits, *hidden, self.answer[0] * self.answer[1]), seeds, activation=torch.tanh)
 
-    def forward(
-        self, traits: Float[Tensor, "member prompt trait"]
-    ) -> Float[Tensor, "member prompt position token"]:
+    def forward(self, traits: Float[Tensor, "member prompt trait"]) -> Float[Tensor, "member prompt position token"]:
         """The logarithm of each token's chance at each position."""
         return self.layers(traits).unflatten(-1, self.answer).log_softmax(-1)
 

@@ -85,7 +85,7 @@ class Labels:
 
     def buy(self, logs: Float[Tensor, "member prompt position token"]) -> None:
         """Draw answers of a policy, and have them judged."""
-        members, prompts, _, shown, positions = self.answers.shape
+        _, prompts, _, shown, positions = self.answers.shape
         device, rows = self.answers.device, slice(self.bought, self.bought + self.each)
         uniform = torch.from_numpy(self._streams.uniform(prompts, self.each * shown, positions)).to(device)
         answers = draw(logs, uniform)

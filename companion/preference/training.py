@@ -78,9 +78,7 @@ class Learners:
     def __init__(self, seeds: Sequence[int], settings: PreferenceSettings, steps: int, device: torch.device) -> None:
         s = self.settings = settings
         shape = (s.prompts, s.positions, s.vocabulary)
-        self.world = World(
-            seeds, prompts=s.prompts, positions=s.positions, vocabulary=s.vocabulary, device=device
-        )
+        self.world = World(seeds, prompts=s.prompts, positions=s.positions, vocabulary=s.vocabulary, device=device)
         self.policy = POLICIES[s.policy](seeds, shape, TRAITS, s.hidden).to(device)
         self.start = TargetNetwork(self.policy, tau=0.0)
         self.anchor = TargetNetwork(self.policy, tau=s.tau, every=s.every)
@@ -91,9 +89,7 @@ class Learners:
         rounds = 1 + (steps - 1) // s.refresh if s.refresh else 1
         compared = s.label == "comparison"
         self.labels = Labels(self.world, seeds, each=s.labels, rounds=rounds, compared=compared, noise=s.noise)
-        self.proxy: Float[Tensor, "member feature"] = torch.zeros(
-            len(seeds), s.vocabulary * TRAITS, device=device
-        )
+        self.proxy: Float[Tensor, "member feature"] = torch.zeros(len(seeds), s.vocabulary * TRAITS, device=device)
         self._ask()
         width = s.prompts * s.answers * (1 if s.method == "dpo" else s.positions)
         self.noise = Noise(seeds, {"answers": width}, device)
@@ -248,9 +244,7 @@ def _check_dpo(checked: Mapping[str, Any]) -> None:
         raise ValueError(f"beta={checked['beta']} leaves DPO without a slope; every value must be above 0")
 
 
-def _program(
-    grid: Grid, steps: int, device: torch.device, own: np.ndarray, fixed: dict[str, Any]
-) -> Learners:
+def _program(grid: Grid, steps: int, device: torch.device, own: np.ndarray, fixed: dict[str, Any]) -> Learners:
     """The program of some members, who agree on the settings that decide shapes."""
     settings = PreferenceSettings.of(grid, own, fixed, device)
     return Learners(grid.seeds[own].tolist(), settings, steps, device)

@@ -55,9 +55,7 @@ class World:
         """How often each token stands in an answer."""
         return one_hot(answers, self.vocabulary).sum(-2).float()
 
-    def gold(
-        self, counts: Float[Tensor, "member prompt answer token"]
-    ) -> Float[Tensor, "member prompt answer"]:
+    def gold(self, counts: Float[Tensor, "member prompt answer token"]) -> Float[Tensor, "member prompt answer"]:
         """What answers are worth."""
         first = counts[..., 0]
         return first - CURVATURE * first.square() + (counts * self.values.unsqueeze(2)).sum(-1)
@@ -68,9 +66,7 @@ class World:
         """What a proxy may look at: the count of each token, times each of the prompt's traits."""
         return (counts.unsqueeze(-1) * self.traits[:, :, None, None]).flatten(-2)
 
-    def mean_gold(
-        self, chances: Float[Tensor, "member prompt position token"]
-    ) -> Float[Tensor, "member prompt"]:
+    def mean_gold(self, chances: Float[Tensor, "member prompt position token"]) -> Float[Tensor, "member prompt"]:
         """The mean worth of a policy's answers, exactly: (13.1) with the mean and variance of a sum of coins."""
         first = chances[..., 0]
         mean, variance = first.sum(-1), (first * (1 - first)).sum(-1)
