@@ -28,8 +28,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "rl": {"averaging", "members", "runs"},
     "supervised": {"averaging", "members", "runs"},
     "vision": {"averaging", "members", "runs"},
+    "preference": {"averaging", "members", "runs"},
     "study": set(),
-    "exercises": {"averaging", "members", "runs", "rl", "supervised", "vision", "study"},
+    "exercises": {"averaging", "members", "runs", "rl", "supervised", "vision", "preference", "study"},
     "record": {"study"},
 }
 MODULES = {file.stem for file in PACKAGE.glob("[!_]*.py")}
