@@ -1,0 +1,31 @@
+"""The code of `book/recipes.md`, by name: the page is its only source, and what tests it reads it here."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+PAGE = Path(__file__).resolve().parent.parent / "book" / "recipes.md"
+RECIPES: dict[str, str] = dict(
+    re.findall(r"^```\{code-block\} python\n:name: recipe-([\w-]+)\n\n(.*?)^```$", PAGE.read_text("utf-8"), re.M | re.S)
+)
+
+
+def cook(name: str, given: dict[str, Any], *, instead: tuple[str, str] | None = None) -> None:
+    """Run a recipe with what it takes for given; what it makes is put beside that.
+
+    Args:
+        name: of the recipe.
+        given: its variables, by name.
+        instead: a piece of the recipe, and what to put in its place: to see what goes wrong then.
+
+    Raises:
+        ValueError: the recipe does not have that piece, or has it more than once.
+    """
+    code = RECIPES[name]
+    if instead is not None:
+        if code.count(instead[0]) != 1:
+            raise ValueError(f"the recipe {name!r} has {instead[0]!r} {code.count(instead[0])} times, expected once")
+        code = code.replace(*instead)
+    exec(compile(code, f"{PAGE.name}, {name}", "exec"), given)
