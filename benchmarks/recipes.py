@@ -87,7 +87,7 @@ def lightning(folder: str) -> None:
         trainer.fit(module, batches, batches, ckpt_path=resumed)
         return module, slow, trainer
 
-    whole, slow, trainer = fit(4, "whole")
+    whole, slow, _ = fit(4, "whole")
     check_average(whole.steps, slow.target, taken=16)
     assert all(each is slow.target for each in whole.validated)
     assert isinstance(whole.network, nn.Sequential)

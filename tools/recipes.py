@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 PAGE = Path(__file__).resolve().parent.parent / "book" / "recipes.md"
@@ -12,20 +14,20 @@ RECIPES: dict[str, str] = dict(
 )
 
 
-def cook(name: str, given: dict[str, Any], *, instead: tuple[str, str] | None = None) -> None:
+def cook(name: str, given: dict[str, Any], instead: Mapping[str, str] = MappingProxyType({})) -> None:
     """Run a recipe with what it takes for given; what it makes is put beside that.
 
     Args:
         name: of the recipe.
         given: its variables, by name.
-        instead: a piece of the recipe, and what to put in its place: to see what goes wrong then.
+        instead: pieces of the recipe, and what to put in their place: to see what goes wrong then.
 
     Raises:
-        ValueError: the recipe does not have that piece, or has it more than once.
+        ValueError: the recipe does not have such a piece, or has it more than once.
     """
     code = RECIPES[name]
-    if instead is not None:
-        if code.count(instead[0]) != 1:
-            raise ValueError(f"the recipe {name!r} has {instead[0]!r} {code.count(instead[0])} times, expected once")
-        code = code.replace(*instead)
+    for piece, other in instead.items():
+        if code.count(piece) != 1:
+            raise ValueError(f"the recipe {name!r} has {piece!r} {code.count(piece)} times, expected once")
+        code = code.replace(piece, other)
     exec(compile(code, f"{PAGE.name}, {name}", "exec"), given)
