@@ -476,3 +476,13 @@ class TestStableBaselines3:
         assert len(taken) == 30
         seen = taken if algorithm == "SAC" else taken[1::2]
         assert_follows(agent.critic_target, followed(start, seen, 0.1))
+
+    def test_dqn_counts_environment_steps(self, steps) -> None:
+        from stable_baselines3 import DQN
+
+        own = {"learning_starts": 10, "train_freq": 4, "target_update_interval": 20}
+        agent = DQN("MlpPolicy", "CartPole-v1", seed=0, policy_kwargs={"net_arch": [8]}, **own)
+        agent.learn(52)
+        taken = steps.of(agent.policy.optimizer)  # after environment steps 12, 16, …, 52
+        assert len(taken) == 11
+        assert_follows(agent.q_net_target, taken[6])  # copied at environment step 40, before it trained there
