@@ -209,6 +209,13 @@ class TestMixedPrecision:
         cook("autocast", given, {"    scaler.update()": "    scaler.update()\n    target.update(online)"})
         assert given["target"].count == 23 + 24
 
+    def test_a_fused_optimizer_is_called_for_a_skipped_step_too(self, with_one_overflow) -> None:
+        given = with_one_overflow
+        given["optimizer"] = torch.optim.SGD(given["online"].parameters(), lr=0.5, fused=True)
+        cook("autocast", given)
+        assert given["target"].count == 24
+        assert all(parameter.isfinite().all() for parameter in given["online"].parameters())
+
     def test_bfloat16_weights_have_a_float32_average(self, given, steps) -> None:
         start = doubles(deepcopy(given["online"]).bfloat16())
         cook("bfloat16", given)
