@@ -12,18 +12,27 @@ from jaxtyping import Float
 from torch import Tensor
 
 from companion.members import MLP
+from companion.rl.evaluated import Evaluated
 from companion.rl.population import Settled, Watch
 
 __all__ = ["ContinuousAgents", "value"]
 
 
 def value(
-    critic: Callable[[Tensor], Tensor],
+    critic: Callable[..., Tensor],
     observation: Float[Tensor, "member batch observation"],
     action: Float[Tensor, "member batch action"],
+    beside: tuple[Tensor, Tensor] | None = None,
 ) -> Float[Tensor, "member *copy batch"]:
-    """Q(s, a) of a critic; where it has several copies, of each."""
-    return critic(torch.cat((observation, action), -1)).squeeze(-1)
+    """Q(s, a) of a critic; where it has several copies, of each.
+
+    A critic with batch normalisation takes its statistics over these pairs and those that are given ``beside`` them,
+    as CrossQ does (Bhatt et al. 2024, section 3.2), so that both are normalised alike; or else goes by the averages.
+    """
+    pairs = torch.cat((observation, action), -1)
+    if beside is None or not (isinstance(critic, MLP) and critic.batch_norm):
+        return critic(pairs).squeeze(-1)
+    return critic(pairs, torch.cat(beside, -1)).squeeze(-1)
 
 
 class ContinuousAgents(Settled):
@@ -44,6 +53,7 @@ class ContinuousAgents(Settled):
     actor: MLP
     critic: MLP
     target_actor: MLP
+    evaluated: Evaluated
     steps: Tensor
     all_clipped: bool
 
@@ -63,7 +73,7 @@ class ContinuousAgents(Settled):
         self, observation: Float[Tensor, "member observation"], noise: dict[str, Tensor]
     ) -> Float[Tensor, "member action"]:
         """The policy's action with Gaussian noise, clipped to [-1, 1]; before learning starts a uniform one."""
-        action = self.policy(observation[:, None]).squeeze(1)
+        action = self.actor(observation[:, None]).squeeze(1).tanh()
         action = action + self.settings.exploration_noise[:, None] * noise["explore"]
         return self.random_at_first(action.clamp(-1, 1), noise)
 
@@ -93,8 +103,8 @@ class ContinuousAgents(Settled):
 
     @torch.no_grad()
     def policy(self, observation: Float[Tensor, "member batch observation"]) -> Float[Tensor, "member batch action"]:
-        """The deterministic action that is evaluated."""
-        return self.actor(observation).tanh()
+        """The deterministic action that is evaluated: the actor's, or that of the average of it."""
+        return self.evaluated.of(self.actor)(observation).tanh()
 
     @torch.no_grad()
     def predict(self, observation: Float[Tensor, "member batch observation"]) -> Float[Tensor, "member batch"]:

@@ -14,8 +14,9 @@ def learn(agents, update: int, members: int = MEMBERS) -> None:
     update_once(agents, update, members, actions=ACTIONS)
 
 
+@pytest.mark.parametrize("normalization", ["none", "layer"])
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
-def test_updates_are_those_of_the_papers_equations(dtype):
+def test_updates_are_those_of_the_papers_equations(dtype, normalization):
     own = {
         "tau": [1.0, 0.01, 1.0, 0.2, 1.0, 0.005],
         "period": [1, 1, 3, 2, 5, 1],
@@ -24,6 +25,7 @@ def test_updates_are_those_of_the_papers_equations(dtype):
         "double_q": [False, True, True, False, True, False],
         "error_clip": [1.0, 1.0, 0.3, 5.0, float("inf"), 1.0],
     }
+    own["normalization"] = normalization
     assert_follows(reference.DQN, "dqn", own, (), dtype=dtype, actions=ACTIONS, names=("online", "target"))
 
 
