@@ -11,8 +11,8 @@ called ``member``; members differ in seed and in any setting that is a tensor.
 """
 
 from companion.members.grid import Grid
-from companion.members.networks import MLP, NORMALIZATIONS, flatten
+from companion.members.networks import MLP, flatten
 from companion.members.optimizers import Adam
 from companion.members.streams import Noise, Streams
 
-__all__ = ["MLP", "NORMALIZATIONS", "Adam", "Grid", "Noise", "Streams", "flatten"]
+__all__ = ["MLP", "Adam", "Grid", "Noise", "Streams", "flatten"]

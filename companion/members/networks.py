@@ -7,12 +7,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from companion.members.normalization import BatchNorm, LayerNorm, Norm
+from companion.members.normalization import BatchNorm, FixedLayerNorm, LayerNorm, Norm
 from companion.members.streams import Streams
 
 __all__ = ["MLP", "NORMALIZATIONS", "flatten", "flatten_gradients"]
 
-NORMALIZATIONS = ("none", "layer", "batch")
+NORMALIZATIONS = ("none", "layer", "fixed-layer", "batch")
 """What an MLP may do to its hidden layers."""
 
 
@@ -26,9 +26,10 @@ class MLP(nn.Module):
     a member's first weights depend on its seed, on ``purpose``, ``sizes`` and ``copies`` alone.
 
     ``normalization="layer"`` normalises every hidden layer over its units, before the activation, as in DroQ (Hiraoka
-    et al. 2022) and PQN (Gallici et al. 2025). ``"batch"`` normalises the input, and every hidden layer after the
-    activation, over the batch, as in CrossQ (Bhatt et al. 2024): by its own statistics where it is given two batches
-    side by side, else by the averages of those. The parameters and averages are in ``norms``.
+    et al. 2022) and PQN (Gallici et al. 2025); ``"fixed-layer"`` does so without the learned scale and shift.
+    ``"batch"`` normalises the input, and every hidden layer after the activation, over the batch, as in CrossQ (Bhatt
+    et al. 2024): by its own statistics where it is given two batches side by side, else by the averages of those.
+    Parameters and averages of all that are in ``norms``.
 
     Args:
         sizes: width of the input, of each hidden layer and of the output.
@@ -38,7 +39,7 @@ class MLP(nn.Module):
             all fed the same batch. They are more of the same axis: the parameters lead with ``member · copies``, a
             member's copies side by side.
         purpose: name of the random stream of the first weights; networks of one member that must differ have two.
-        normalization: ``"none"``, ``"layer"`` or ``"batch"``.
+        normalization: ``"none"``, ``"layer"``, ``"fixed-layer"`` or ``"batch"``.
 
     Raises:
         ValueError: fewer than two sizes, a size or ``copies`` below 1, or an unknown normalisation.
@@ -73,11 +74,13 @@ class MLP(nn.Module):
             layer = (2 * torch.from_numpy(streams.uniform(copies, wide_in + 1, wide_out)) - 1).flatten(0, 1) * bound
             self.weights.append(nn.Parameter(layer[:, :-1].contiguous()))
             self.biases.append(nn.Parameter(layer[:, -1:].contiguous()))
-        self.layer_norm, self.batch_norm = normalization == "layer", normalization == "batch"
+        self.layer_norm, self.batch_norm = normalization.endswith("layer"), normalization == "batch"
         networks, dtype = len(self.weights[0]), self.weights[0].dtype
         self.norms = nn.ModuleList()
-        if self.layer_norm:
+        if normalization == "layer":
             self.norms.extend(LayerNorm(networks, width, dtype) for width in sizes[1:-1])
+        if normalization == "fixed-layer":
+            self.norms.extend(FixedLayerNorm() for _ in sizes[1:-1])
         if self.batch_norm:
             self.norms.extend(BatchNorm(networks, width, dtype) for width in sizes[:-1])
 

@@ -9,11 +9,40 @@ from torch.nn.functional import layer_norm
 
 from companion.members.subnormal import forget
 
-__all__ = ["BatchNorm", "LayerNorm", "Norm"]
+__all__ = ["BatchNorm", "FixedLayerNorm", "LayerNorm", "Norm"]
 
 
 class Norm(nn.Module, ABC):
-    """What both have: a learned scale, 1 at first, and a learned shift, 0 at first, for each unit of each network.
+    """What is done to the inputs or the hidden units of several networks."""
+
+    @abstractmethod
+    def forward(
+        self, x: Float[Tensor, "network batch unit"], which: slice, *, joint: bool
+    ) -> Float[Tensor, "network batch unit"]:
+        """Normalise some networks' units.
+
+        Args:
+            x: units of those networks.
+            which: the networks, among all.
+            joint: whether the batch is one to take statistics over.
+        """
+
+
+class FixedLayerNorm(Norm):
+    """Mean 0 and variance 1 over the units of each input (Ba, Kiros and Hinton 2016), with ``torch.nn``'s epsilon.
+
+    The length of what comes out is fixed, so that the next layer's weights alone bound its output.
+    """
+
+    def forward(
+        self, x: Float[Tensor, "network batch unit"], which: slice, *, joint: bool
+    ) -> Float[Tensor, "network batch unit"]:
+        """Normalise; ``joint`` makes no difference."""
+        return layer_norm(x, x.shape[-1:])
+
+
+class Scaled(Norm):
+    """One with a learned scale, 1 at first, and a learned shift, 0 at first, for each unit of each network.
 
     Args:
         networks: how many there are.
@@ -26,21 +55,9 @@ class Norm(nn.Module, ABC):
         self.scale = nn.Parameter(torch.ones(networks, 1, width, dtype=dtype))
         self.shift = nn.Parameter(torch.zeros(networks, 1, width, dtype=dtype))
 
-    @abstractmethod
-    def forward(
-        self, x: Float[Tensor, "network batch unit"], which: slice, *, joint: bool
-    ) -> Float[Tensor, "network batch unit"]:
-        """Normalise some networks' units.
 
-        Args:
-            x: inputs of those networks.
-            which: the networks, among all.
-            joint: whether the batch is one to take statistics over.
-        """
-
-
-class LayerNorm(Norm):
-    """Mean 0 and variance 1 over the units of each input (Ba, Kiros and Hinton 2016), with ``torch.nn``'s epsilon."""
+class LayerNorm(Scaled):
+    """:class:`FixedLayerNorm` with a learned scale and shift, as in ``torch.nn``, by which lengths can grow again."""
 
     def forward(
         self, x: Float[Tensor, "network batch unit"], which: slice, *, joint: bool
@@ -49,7 +66,7 @@ class LayerNorm(Norm):
         return torch.addcmul(self.shift[which], layer_norm(x, x.shape[-1:]), self.scale[which])
 
 
-class BatchNorm(Norm):
+class BatchNorm(Scaled):
     """Mean 0 and variance 1 over the batch for each unit (Ioffe and Szegedy 2015), or by the averages of those.
 
     Rates and epsilon are those of CrossQ (Bhatt et al. 2024): the averages of mean and variance, which begin at 0 and

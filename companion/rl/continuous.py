@@ -2,6 +2,15 @@
 
 The algorithms themselves, with their networks and slow copies, are :mod:`companion.rl.ddpg`, :mod:`~companion.rl.td3`
 and :mod:`~companion.rl.sac`.
+
+``normalization="batch"`` with ``tau=1`` and ``period=1`` makes SAC into CrossQ (Bhatt et al. 2024), apart from these:
+
+- it is batch normalisation for good; in the authors' code batch renormalisation takes over after 100,000 updates;
+- the critics alone have it, not the actor;
+- the labels come from the slow copies, which then equal the online critics, by a second pass over the same two batches:
+  the same values for more work, and with any other ``tau`` a slow copy that is normalised likewise;
+- widths, learning rates, Adam's betas and the actor's delay are the algorithm's own (their critics have 2,048 units a
+  layer, their first beta is 0.5, and their actor takes a step at every third update).
 """
 
 from collections.abc import Callable, Mapping

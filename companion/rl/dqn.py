@@ -67,8 +67,8 @@ class DQNSettings(Settings):
     """Transitions in a gradient update (Mnih et al. 2015: 32)."""
     hidden: tuple[int, ...] = setting((64, 64), least=1, shapes=True)
     """Units of each hidden layer, rectified linear."""
-    normalization: str = setting("none", among=("none", "layer"), shapes=True)
-    """Normalisation of the hidden layers: none, or of each over its units (PQN, Gallici et al. 2025)."""
+    normalization: str = setting("none", among=("none", "layer", "fixed-layer"), shapes=True)
+    """Normalisation of hidden layers: none, "layer" (Gallici et al. 2025), or that without learned scales."""
     buffer_size: PerMember = setting(10_000, least=1, most=2**24)
     """Transitions remembered (Mnih et al. 2015: 1,000,000); 1 is no replay, the latest transition only."""
     learning_starts: int = setting(500, least=0, shapes=True)

@@ -23,7 +23,7 @@ class Resets(nn.Module):
         weights: what is reset, a row a member, networks and slow copies as they are at first.
     """
 
-    def __init__(self, every: Int[Tensor, "member"], weights: Sequence[Float[Tensor, "member number"]]) -> None:
+    def __init__(self, every: Int[Tensor, "member"], weights: Sequence[Float[Tensor, "member _"]]) -> None:
         super().__init__()
         self.any = bool((every > 0).any())  # read once, here: a step may look at no data
         self.weights = list(weights) if self.any else []

@@ -31,7 +31,8 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from companion.averaging import soft_update
-from companion.members import MLP, NORMALIZATIONS, Adam, flatten
+from companion.members import MLP, Adam, flatten
+from companion.members.networks import NORMALIZATIONS
 from companion.rl.clock import MemberClock
 from companion.rl.continuous import ContinuousAgents, value
 from companion.rl.evaluated import Evaluated
@@ -80,7 +81,7 @@ class SACSettings(Settings):
     hidden: tuple[int, ...] = setting((64, 64), least=1, shapes=True)
     """Units of each hidden layer, rectified linear (paper: 256 and 256)."""
     normalization: str = setting("none", among=NORMALIZATIONS, shapes=True)
-    """Normalisation in the critics: none, "layer" (Hiraoka et al. 2022) or "batch", jointly (Bhatt et al. 2024)."""
+    """Of the critics: none, "layer" (Hiraoka et al. 2022), that without learned scales, "batch" (Bhatt et al. 2024)."""
     buffer_size: PerMember = setting(1_000_000, least=1, most=2**24)
     """Transitions remembered (paper: 1,000,000)."""
     learning_starts: int = setting(500, least=0, shapes=True)

@@ -32,7 +32,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from companion.averaging import soft_update
-from companion.members import MLP, NORMALIZATIONS, Adam, flatten
+from companion.members import MLP, Adam, flatten
+from companion.members.networks import NORMALIZATIONS
 from companion.rl.clock import MemberClock
 from companion.rl.continuous import ContinuousAgents, value
 from companion.rl.evaluated import Evaluated
@@ -77,7 +78,7 @@ class TD3Settings(Settings):
     hidden: tuple[int, ...] = setting((64, 64), least=1, shapes=True)
     """Units of each hidden layer, rectified linear (paper: 400 and 300)."""
     normalization: str = setting("none", among=NORMALIZATIONS, shapes=True)
-    """Normalisation in the critics: none, "layer" (Hiraoka et al. 2022) or "batch", jointly (Bhatt et al. 2024)."""
+    """Of the critics: none, "layer" (Hiraoka et al. 2022), that without learned scales, "batch" (Bhatt et al. 2024)."""
     buffer_size: PerMember = setting(1_000_000, least=1, most=2**24)
     """Transitions remembered (paper: all of a million)."""
     learning_starts: int = setting(500, least=0, shapes=True)

@@ -10,11 +10,15 @@ def through(unit: np.ndarray, sd: np.ndarray, slope: np.ndarray, axis: int) -> n
 
 
 class LayerNormed(list):
-    """Linear, normalised over units (Ba et al. 2016, eq. 3 and 4), rectified: (weight, bias, scale, shift); a last one."""
+    """Linear, normalised over its units (Ba et al. 2016), rectified: (weight, bias, scale, shift); and a last one.
+
+    Scale and shift are learned, or are none: (weight, bias).
+    """
 
     def forward(self, x, beside=None):
         kept = []
-        for weight, bias, scale, shift in self[:-1]:
+        for weight, bias, *learned in self[:-1]:
+            scale, shift = learned or (1.0, 0.0)
             before = x @ weight + bias
             sd = np.sqrt(before.var(1, keepdims=True) + 1e-5)
             unit = (before - before.mean(1, keepdims=True)) / sd
@@ -27,10 +31,10 @@ class LayerNormed(list):
     def backward(self, kept, slope):
         weight, _ = self[-1]
         gradient, slope = [kept[-1].T @ slope, slope.sum(0)], slope @ weight.T
-        for (weight, _, scale, _), (x, unit, sd, on) in zip(self[-2::-1], kept[-2::-1], strict=True):
+        for (weight, _, *learned), (x, unit, sd, on) in zip(self[-2::-1], kept[-2::-1], strict=True):
             slope = slope * on
-            own = [(slope * unit).sum(0), slope.sum(0)]
-            slope = through(unit, sd, slope * scale, 1)
+            own = [(slope * unit).sum(0), slope.sum(0)] if learned else []
+            slope = through(unit, sd, slope * (learned[0] if learned else 1.0), 1)
             gradient[:0] = [x.T @ slope, slope.sum(0), *own]
             slope = slope @ weight.T
         return gradient, slope

@@ -5,7 +5,7 @@ import torch
 
 from companion.rl.environments import Environment
 from tests.rl import reference
-from tests.rl.populations import assert_follows, drive, population, update_once
+from tests.rl.populations import EXACTLY, assert_follows, drive, population, update_once
 
 MEMBERS, ACTIONS = 6, 2
 
@@ -14,9 +14,8 @@ def learn(agents, update: int, members: int = MEMBERS) -> None:
     update_once(agents, update, members, actions=ACTIONS)
 
 
-@pytest.mark.parametrize("normalization", ["none", "layer"])
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
-def test_updates_are_those_of_the_papers_equations(dtype, normalization):
+@pytest.mark.parametrize(("normalization", "dtype"), EXACTLY[:-1])
+def test_updates_are_those_of_the_papers_equations(normalization, dtype):
     own = {
         "tau": [1.0, 0.01, 1.0, 0.2, 1.0, 0.005],
         "period": [1, 1, 3, 2, 5, 1],

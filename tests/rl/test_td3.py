@@ -4,15 +4,14 @@ import pytest
 import torch
 
 from tests.rl import reference
-from tests.rl.populations import assert_follows, population, update_once
+from tests.rl.populations import EXACTLY, assert_follows, population, update_once
 
 MEMBERS = 8
 
 
-@pytest.mark.parametrize("normalization", ["none", "layer", "batch"])
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize(("normalization", "dtype"), EXACTLY)
 @pytest.mark.parametrize("policy_delay", [1, 2, 3])
-def test_updates_are_those_of_the_papers_equations(policy_delay, dtype, normalization):
+def test_updates_are_those_of_the_papers_equations(policy_delay, normalization, dtype):
     own = {
         "tau": [0.005, 1.0, 0.2, 1.0, 0.05, 0.0, 0.3, 0.01],
         "period": [2, 1, 2, 4, 1, 1, 3, 2],
