@@ -14,7 +14,7 @@ __all__ = ["Evaluated"]
 class Evaluated(nn.Module):
     """An average of a network, average ← tau · online + (1 − tau) · average after every update: an observer.
 
-    In deep reinforcement learning Nikishin et al. (2018) evaluate such averages of an actor's weights.
+    Nikishin et al. (2018) evaluate averages of an agent's weights, uniform ones, against the unsteadiness of returns.
 
     Args:
         online: the network, as it is at first.

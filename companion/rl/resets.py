@@ -14,9 +14,11 @@ __all__ = ["Resets"]
 class Resets(nn.Module):
     """Takes weights back to what they were at first, at every so manieth update: weights ← 1 · first + 0 · weights.
 
-    What is learned is forgotten, and learned again from the replay, which is kept, as are Adam's moments. The authors
-    draw new first weights and begin with new moments; here they are the same ones at every reset, and the moments
-    are kept since all members share one count of steps, by which Adam corrects them.
+    What is learned is forgotten, and learned again from the replay, which is kept. Whole networks are reset, as the
+    authors do with SAC on states (with networks on pixels they reset the last layers). They draw new first weights and
+    begin with new moments of Adam's; here the first weights are the same ones at every reset, and the moments are kept,
+    since all members share the count of steps by which Adam corrects them. A run that ends with a reset is evaluated
+    with first weights: let ``every`` be no divisor of its updates.
 
     Args:
         every: each member's updates from one reset to the next; 0 is none.
