@@ -1,5 +1,6 @@
 """The one idea of the book: ``target ← tau·online + (1 − tau)·target``, from iterate averages to target networks."""
 
+from companion.averaging.bank import Bank
 from companion.averaging.clock import Clock
 from companion.averaging.conventions import (
     Convention,
@@ -21,12 +22,13 @@ from companion.averaging.posthoc import (
     profile_weights,
     snapshot_weights,
 )
-from companion.averaging.schedules import constant, cosine, power, warmup
+from companion.averaging.schedules import constant, cosine, power, swa, warmup
 from companion.averaging.signals import ema, ema_demo, ema_weights, soft_update_numpy
 from companion.averaging.target import TargetNetwork
 from companion.averaging.updates import hard_update, soft_update
 
 __all__ = [
+    "Bank",
     "Clock",
     "Convention",
     "ExponentialAverage",
@@ -54,6 +56,7 @@ __all__ = [
     "snapshot_weights",
     "soft_update",
     "soft_update_numpy",
+    "swa",
     "tau_to_ema_decay",
     "variance_ratio",
     "warmup",

@@ -85,6 +85,31 @@ def power(gamma: Number) -> Schedule:
     return partial(_power, gamma=nonnegative(gamma, "gamma"))
 
 
+def swa(start: int, every: int = 1) -> Schedule:
+    """The equal mean of the networks at updates ``start``, ``start + every``, ``start + 2·every``, …
+
+    Until then the average is the latest network. With ``every=1`` it is the tail average; stochastic weight averaging
+    takes a network an epoch. What it takes is a plain mean, the same as ``w ← (n·w + new) / (n + 1)``.
+
+    Args:
+        start: The first update whose network is taken, at least 1.
+        every: Updates from one that is taken to the next, at least 1.
+
+    Raises:
+        TypeError: An argument is not an integer.
+        ValueError: An argument is below 1.
+
+    Source: Izmailov et al., "Averaging Weights Leads to Wider Optima and Better Generalization" (arXiv:1803.05407),
+    Algorithm 1; equation (10.1) of the book.
+    """
+    for name, value in (("start", start), ("every", every)):
+        if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+            raise TypeError(f"{name} = {value!r} is a {type(value).__name__}; pass a whole number of updates")
+        if value < 1:
+            raise ValueError(f"{name} = {value} is below 1; updates are counted from 1")
+    return partial(_swa, start=int(start), every=int(every))
+
+
 def _constant(count: int, tau: float) -> float:
     return tau
 
@@ -99,6 +124,13 @@ def _warmup(count: int, tau: float, gamma: float, power: float) -> float:
 
 def _power(count: int, gamma: float) -> float:
     return 1.0 - (1.0 - 1.0 / count) ** (gamma + 1.0)
+
+
+def _swa(count: int, start: int, every: int) -> float:
+    taken, beside = divmod(count - start, every)
+    if taken < 0:
+        return 1.0
+    return 0.0 if beside else 1.0 / (taken + 1)
 
 
 def nonnegative(value: object, name: str) -> float:
