@@ -34,10 +34,12 @@ class ConvNet(nn.Module):
         super().__init__()
         self.members = len(seeds)
         layers: list[nn.Module] = []
-        for index, (wide_in, wide_out) in enumerate(pairwise((channels, *widths))):
-            layers += [nn.MaxPool2d(2)] if index else []
-            layers += [self._convolution(wide_in, wide_out, 3), nn.BatchNorm2d(self.members * wide_out), nn.ReLU()]
-        self.layers = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), self._convolution(widths[-1], classes, 1))
+        with torch.random.fork_rng(devices=[]):  # torch draws first weights, too, from its global generator
+            for index, (wide_in, wide_out) in enumerate(pairwise((channels, *widths))):
+                layers += [nn.MaxPool2d(2)] if index else []
+                layers += [self._convolution(wide_in, wide_out, 3), nn.BatchNorm2d(self.members * wide_out), nn.ReLU()]
+            layers += [nn.AdaptiveAvgPool2d(1), self._convolution(widths[-1], classes, 1)]
+        self.layers = nn.Sequential(*layers)
         streams = Streams(seeds, "init")
         with torch.no_grad():
             for layer in self.layers:

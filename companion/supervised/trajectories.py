@@ -11,6 +11,7 @@ import xarray as xr
 from torch import Tensor
 
 from companion.averaging import Bank
+from companion.averaging.conventions import Number
 from companion.averaging.schedules import Schedule
 from companion.members import Grid, Streams
 from companion.runs.described import described, fingerprint
@@ -60,7 +61,7 @@ class Trajectories:
         pictures: Pictures,
         seeds: Sequence[int],
         settings: TrajectorySettings,
-        averages: Mapping[str, float | Schedule],
+        averages: Mapping[str, Number | Schedule],
         epochs: int,
     ) -> None:
         device = pictures.images.device
@@ -145,7 +146,7 @@ class Trajectories:
 @takes_options
 def trajectories(
     pictures: Pictures,
-    averages: Mapping[str, float | Schedule],
+    averages: Mapping[str, Number | Schedule],
     *,
     seeds: int | Sequence[int] = 6,
     epochs: int = 30,
@@ -240,7 +241,7 @@ def _numbers(pictures: Pictures, widths: tuple[int, ...] | list[tuple[int, ...]]
 def _program(
     pictures: Pictures,
     grid: Grid,
-    averages: Mapping[str, float | Schedule],
+    averages: Mapping[str, Number | Schedule],
     epochs: int,
     device: torch.device,
     own: np.ndarray,
