@@ -23,6 +23,10 @@ def measured(network: nn.Module, batches: Iterable[Tensor]) -> None:
     network.eval()
 
 
+def statistics(network: nn.Sequential) -> Tensor:
+    return network.get_buffer("1.running_mean")
+
+
 def averaged() -> tuple[nn.Sequential, list[Tensor]]:
     """A network whose statistics belong to other weights, and data."""
     draw = normal(0)
@@ -30,14 +34,14 @@ def averaged() -> tuple[nn.Sequential, list[Tensor]]:
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.copy_(draw(*parameter.shape))
-    network[1].running_mean.fill_(50.0)
+    statistics(network).fill_(50.0)
     return network, [draw(8, 1, 3, 3) + shift for shift in (0.0, 1.0, 4.0)]
 
 
 def pass_of(answer: Answer) -> tuple[nn.Sequential, list[Tensor], Tensor]:
     network, batches = averaged()
     answer(network, batches)
-    return network, batches, network[1].running_mean
+    return network, batches, statistics(network)
 
 
 def moves(answer: Answer) -> None:
