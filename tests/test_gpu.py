@@ -404,6 +404,9 @@ def test_small_training_calls_return_the_shape_that_was_asked_for(monkeypatch):
     small = gpu_small.smaller(supervised.train)("digits", seeds=1, steps=5_000, evaluate_every=2_000)
     assert shape(small)["step"] == [0, 2_000, 4_000, 5_000]
 
+    images, labels = torch.zeros(500, 1, 4, 4, dtype=torch.uint8), torch.zeros(500, dtype=torch.int64)
+    assert len(gpu_small.few(supervised.Pictures)(images, labels, images, labels, 1).labels) == 128
+
     monkeypatch.setitem(vision.training.DATASETS, "cifar10", gpu_small.noise)
     queue = {"queue_size": 128, "batch_size": 64, "parts": 8, "warmup": 970}
     small = gpu_small.smaller(vision.train)("moco", "cifar10", seeds=1, epochs=40, evaluate_every=30, **queue)

@@ -21,7 +21,18 @@ def make_small() -> None:
 
     for module in (rl, supervised, vision):
         module.train = smaller(module.train)
+    supervised.Pictures = few(supervised.Pictures)  # type: ignore[misc]
     vision.cifar10 = vision.training.DATASETS["cifar10"] = noise  # type: ignore[assignment]
+
+
+def few(pictures: Callable[..., Any]) -> Callable[..., Any]:
+    """Pictures of which no more are taken than fill two small batches of a trajectory."""
+    many = 8 * BATCH
+
+    def of(images: Any, labels: Any, held_out_images: Any, held_out_labels: Any, classes: int) -> Any:
+        return pictures(images[:many], labels[:many], held_out_images[:many], held_out_labels[:many], classes)
+
+    return of
 
 
 def smaller(train: Callable[..., Any]) -> Callable[..., Any]:

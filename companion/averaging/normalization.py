@@ -23,8 +23,8 @@ def reestimate_batch_norm(network: nn.Module, batches: Iterable[Batch]) -> None:
     so their statistics are measured anew, by a pass over the data, before the average is evaluated or saved.
 
     What the batch norms are fed is normalised by each batch's own statistics on the way, as in training. Mean and
-    variance are those of all values of the pass together, in float64. This is what ``torch.optim.swa_utils.update_bn``
-    is for, and differs from it where that goes wrong:
+    variance are those of all values of the pass together, merged in float64. ``torch.optim.swa_utils.update_bn`` is for
+    the same, and this differs from it where that goes wrong:
 
     - Every value counts the same. There every *batch* does, so that a short last one weighs too much; and the variance
       is the mean of the batches' variances, which leaves out how far their means lie apart (sorted data).
@@ -35,16 +35,16 @@ def reestimate_batch_norm(network: nn.Module, batches: Iterable[Batch]) -> None:
 
     Args:
         network: A network in whatever mode, whose statistics are those of ``torch.nn.BatchNorm*d`` or ``SyncBatchNorm``
-            (of which each process then measures what it is fed), or of another module that has a ``running_mean``
-            and a ``running_var`` of shape ``(channel,)`` and is fed ``(sample, channel, ...)``. Instance norms are
-            left alone. Wrappers of ``torch.compile`` and the parallel ones are seen through.
+            or of another module that has a ``running_mean`` and a ``running_var`` of shape ``(channel,)``, moves them
+            by its ``momentum``, and is fed ``(sample, channel, ...)``. Instance norms are left alone. Wrappers of
+            ``torch.compile`` and the parallel ones are seen through.
         batches: What the network is called with, as a tensor of inputs, or a tuple or list that begins with one, as a
             ``DataLoader`` gives ``(inputs, labels)``. A large part of the training data will do, in any order, with
             the augmentation of training.
 
     Raises:
         TypeError: A batch is neither a tensor nor a sequence that begins with one.
-        ValueError: There are no batches, or a batch norm was fed one value a channel in all.
+        ValueError: There are no batches; or torch's, a batch norm was fed one value a channel.
 
     Source: Izmailov et al., "Averaging Weights Leads to Wider Optima and Better Generalization" (arXiv:1803.05407),
     section 3.2.
@@ -58,9 +58,6 @@ def reestimate_batch_norm(network: nn.Module, batches: Iterable[Batch]) -> None:
             passes += 1
     if passes == 0:
         raise ValueError("batches is empty; pass at least one batch (an iterator that was used up gives none)")
-    for norm, seen in moments.items():
-        if seen.calls and seen.count < 2:
-            raise ValueError(f"a {type(norm).__name__} was fed one value a channel, which has no variance; pass more")
     for norm, seen in moments.items():
         if seen.calls:
             seen.write(norm)
@@ -77,15 +74,15 @@ class _Moments:
         self.mean: Any = 0.0
         self.deviations: Any = 0.0
 
-    def take(self, norm: nn.Module, inputs: tuple[Float[Tensor, "sample channel *place"], ...]) -> None:
-        wide = inputs[0].to(torch.float32 if inputs[0].device.type == "mps" else torch.float64)
-        axes = [axis for axis in range(wide.ndim) if axis != 1]
-        variance, mean = torch.var_mean(wide, axes, correction=0)
-        count = wide.numel() // wide.shape[1]
+    def take(self, norm: Any, inputs: tuple[Float[Tensor, "sample channel *place"], ...], _: Tensor) -> None:
+        """What a batch norm has just written of this batch alone: its mean, and its unbiased variance."""
+        count = inputs[0].numel() // inputs[0].shape[1]
+        wide = torch.float32 if norm.running_mean.device.type == "mps" else torch.float64  # Apple's have no float64
+        mean, variance = norm.running_mean.to(wide, copy=True), norm.running_var.to(wide, copy=True)
         total = self.count + count
         apart = mean - self.mean
         self.mean = self.mean + apart * (count / total)
-        self.deviations = self.deviations + variance * count + apart.square() * (self.count * count / total)
+        self.deviations = self.deviations + variance * (count - 1) + apart.square() * (self.count * count / total)
         self.count, self.calls = total, self.calls + 1
 
     def write(self, norm: Any) -> None:
@@ -99,29 +96,37 @@ def _gathers(module: nn.Module) -> bool:
     """Whether a module keeps statistics of its batches."""
     if isinstance(module, nn.InstanceNorm1d | nn.InstanceNorm2d | nn.InstanceNorm3d):
         return False
-    return all(isinstance(getattr(module, name, None), Tensor) for name in ("running_mean", "running_var"))
+    statistics = (getattr(module, name, None) for name in ("running_mean", "running_var"))
+    return hasattr(module, "momentum") and all(isinstance(each, Tensor) for each in statistics)
 
 
 @contextmanager
-def _measuring(network: nn.Module, moments: dict[nn.Module, _Moments]) -> Iterator[None]:
-    """The network as it is evaluated, but for its batch norms, which take each batch's own statistics and keep none."""
+def _measuring(network: nn.Module, moments: dict[Any, _Moments]) -> Iterator[None]:
+    """The network as it is evaluated, but for its batch norms, whose statistics are those of the latest batch alone."""
     modes = {module: module.training for module in network.modules()}
-    kept = {norm: {name: buffer.clone() for name, buffer in norm.named_buffers(recurse=False)} for norm in moments}
+    kept = [(norm, norm.momentum, {name: each.clone() for name, each in _statistics(norm)}) for norm in moments]
     handles = []
     try:
         network.eval()
         for norm, seen in moments.items():
-            norm.training = True
-            handles.append(norm.register_forward_pre_hook(seen.take))
+            norm.training, norm.momentum = True, 1.0
+            norm.running_mean.zero_()  # which are multiplied by 0: they may have been NaN
+            norm.running_var.zero_()
+            handles.append(norm.register_forward_hook(seen.take))
         yield
     finally:
         for handle in handles:
             handle.remove()
         for module, mode in modes.items():
             module.training = mode
-        for norm, buffers in kept.items():
-            for name, buffer in buffers.items():
-                getattr(norm, name).copy_(buffer)
+        for norm, momentum, before in kept:
+            norm.momentum = momentum
+            for name, statistic in _statistics(norm):
+                statistic.copy_(before[name])
+
+
+def _statistics(norm: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    return norm.named_buffers(recurse=False)
 
 
 def _inputs(batch: object) -> Tensor:

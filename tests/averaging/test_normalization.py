@@ -138,20 +138,12 @@ def test_where_the_pass_fails_the_network_is_what_it_was(batches, error, words) 
     assert not any(module.training for module in net.modules())
 
 
-def test_one_value_a_channel_is_refused() -> None:
-    class Lenient(nn.Module):
-        """Batch norm of one's own, which bears one value."""
-
-        def __init__(self) -> None:
-            super().__init__()
-            self.register_buffer("running_mean", torch.zeros(1))
-            self.register_buffer("running_var", torch.ones(1))
-
-        def forward(self, x: Tensor) -> Tensor:
-            return x
-
-    with pytest.raises(ValueError, match="one value a channel"):
-        reestimate_batch_norm(Lenient(), [torch.ones(1, 1)])
+def test_statistics_that_are_no_numbers_are_put_right() -> None:
+    net = nn.BatchNorm1d(1)
+    net.running_mean.fill_(torch.nan)
+    net.running_var.fill_(torch.inf)
+    reestimate_batch_norm(net, [torch.arange(4.0).view(4, 1)])
+    assert statistics(net) == (1.5, pytest.approx(5 / 3))
 
 
 def test_what_is_not_used_and_what_is_no_batch_norm_keeps_its_statistics() -> None:
