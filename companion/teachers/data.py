@@ -6,7 +6,7 @@ from itertools import product
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from companion.members import Noise, Streams
@@ -94,7 +94,7 @@ class Pictures:
         batch: int,
         with_labels: int,
         noise: Float[Tensor, " member"],
-        shift: Float[Tensor, " member"],
+        shift: Bool[Tensor, " member"],
         device: torch.device,
     ) -> None:
         inputs, labels = DATASETS["digits"]()

@@ -13,7 +13,7 @@ import torch
 import xarray as xr
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.functional import normalize
+from torch.nn.functional import normalize, one_hot
 
 from companion.averaging import soft_update
 from companion.members import MLP, Adam, Grid, flatten
@@ -24,10 +24,6 @@ from companion.teachers.data import SIDE, Pictures
 from companion.teachers.losses import Centre, cross, entropy, sharpened
 
 __all__ = ["DistillationSettings", "distil"]
-
-NEIGHBOURS = 5
-"""Pictures whose labels vote for a test picture's."""
-
 
 class DistillationSettings(Settings):
     """Settings of :func:`distil`, each of which may be swept."""
@@ -101,25 +97,25 @@ class Distillation:
 
     @torch.no_grad()
     def measure(self, step: int, look: Callable[[], None]) -> dict[str, np.ndarray]:
-        """On the test pictures: loss, entropies, KL divergence, and whether like digits have like features."""
+        """On the test pictures: loss, entropies, KL divergence, and whether an output is one digit's."""
         s, pictures = self.settings, self.pictures
         shown = pictures.plain(pictures.test)
         told = sharpened(self.teacher(shown), self.centre.value, s.teacher_temperature)
         loss = cross(told, self.student(shown), s.student_temperature)
         each = entropy(told).mean(1)
         whole = entropy(told.mean(1))
-        votes = torch.stack([self._neighbours(network.encoder) for network in (self.student, self.teacher)], 1)
-        measured = {"loss": loss, "entropy": each, "kl": loss - each, "spread": whole, "error": votes}
+        error = torch.stack([self._misnamed(network) for network in (self.student, self.teacher)], 1)
+        measured = {"loss": loss, "entropy": each, "kl": loss - each, "spread": whole, "error": error}
         return {name: values.cpu().numpy() for name, values in measured.items()}
 
-    def _neighbours(self, encoder: MLP) -> Float[Tensor, " member"]:
-        """Share of the test pictures that their nearest neighbours among those learned from call by a wrong digit."""
+    def _misnamed(self, network: Describer) -> Float[Tensor, " member"]:
+        """Call every output by the digit of which it gets the most pictures; the share of test pictures called wrong."""
         pictures = self.pictures
-        known, asked = (normalize(encoder(pictures.plain(part)), dim=2) for part in (pictures.pool, pictures.test))
-        nearest = (asked @ known.mT).topk(NEIGHBOURS, 2).indices
-        labels = pictures.labels[pictures.pool]
-        votes = labels[torch.arange(len(labels), device=labels.device)[:, None, None], nearest]
-        return (votes.mode(2).values != pictures.labels[pictures.test]).float().mean(1)
+        chosen, asked = (network(pictures.plain(part)).argmax(2) for part in (pictures.pool, pictures.test))
+        digits = one_hot(pictures.labels[pictures.pool]).float()
+        counts = one_hot(chosen, self.settings.outputs).float().mT @ digits
+        names = counts.argmax(2)
+        return (names.gather(1, asked) != pictures.labels[pictures.test]).float().mean(1)
 
     def state_dict(self) -> dict[str, Any]:
         """Students, teachers, centres, and how far Adam is."""
@@ -165,7 +161,8 @@ def distil(
         0 where it is sure of one output and ln(outputs) where none stands out; ``kl``, how far the student is from it,
         the difference of the two; and ``spread``, the entropy of the mean of what is told, which is 0 where all
         pictures get one output. And, with ``which`` (``"online"``, ``"target"``) before ``step``, ``error``: the
-        share of pictures that the nearest five among the features call by a wrong digit; here alone labels are used.
+        share of pictures whose likeliest output is mostly another digit's, among those learned from; here alone
+        labels are used.
 
     Raises:
         ValueError: an unknown setting (the nearest known one is named), a value out of range, or a checkpoint that
