@@ -43,7 +43,9 @@ def parts(labels: Int64[np.ndarray, " sample"], seeds: Sequence[int], known: int
     order = np.argsort(Streams(seeds, "parts").uniform(labels.size), axis=1, kind="stable")
     pool, test = np.split(order, [labels.size // 2], axis=1)
     if known > pool.shape[1]:
-        raise ValueError(f"labels={known} is more than the {pool.shape[1]} samples that are learned from; ask for fewer")
+        raise ValueError(
+            f"labels={known} is more than the {pool.shape[1]} samples that are learned from; ask for fewer"
+        )
     of_class = np.eye(labels.max() + 1, dtype=np.int64)[labels[pool]]
     rank = (of_class.cumsum(1) * of_class).sum(2)  # the how manieth of its class: 1, 2, ...
     first = np.argsort(rank, axis=1, kind="stable")[:, :known]

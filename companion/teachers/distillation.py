@@ -25,6 +25,7 @@ from companion.teachers.losses import Centre, cross, entropy, sharpened
 
 __all__ = ["DistillationSettings", "distil"]
 
+
 class DistillationSettings(Settings):
     """Settings of :func:`distil`, each of which may be swept."""
 
@@ -32,7 +33,7 @@ class DistillationSettings(Settings):
     """Weight of the student in its teacher at each update."""
     centre_tau: PerMember = setting(0.1, least=0, most=1)
     """Weight of a batch's mean in the centre that is taken off what the teacher says; 0 is no centring."""
-    teacher_temperature: PerMember = setting(0.04, least=0.001)
+    teacher_temperature: PerMember = setting(0.02, least=0.001)
     """By which the teacher's logits are divided; the lower, the sharper what it tells."""
     student_temperature: PerMember = setting(0.1, least=0.001)
     """By which the student's are."""
@@ -40,7 +41,7 @@ class DistillationSettings(Settings):
     """Standard deviation of the noise of every pixel."""
     shift: PerMember = setting(True)
     """Whether views are moved by up to a pixel."""
-    learning_rate: PerMember = setting(0.001, least=0)
+    learning_rate: PerMember = setting(0.003, least=0)
     """Adam's."""
     batch_size: int = setting(64, least=1, shapes=True)
     """Pictures in a step."""
@@ -109,7 +110,7 @@ class Distillation:
         return {name: values.cpu().numpy() for name, values in measured.items()}
 
     def _misnamed(self, network: Describer) -> Float[Tensor, " member"]:
-        """Call every output by the digit of which it gets the most pictures; the share of test pictures called wrong."""
+        """Call an output by the digit of which it gets the most pictures; the share of test pictures called wrong."""
         pictures = self.pictures
         chosen, asked = (network(pictures.plain(part)).argmax(2) for part in (pictures.pool, pictures.test))
         digits = one_hot(pictures.labels[pictures.pool]).float()

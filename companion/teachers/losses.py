@@ -47,9 +47,7 @@ def ramp(progress: Float[Tensor, " member"]) -> Float[Tensor, " member"]:
     return torch.exp(-5 * (1 - progress.clamp(0, 1)).square())
 
 
-def recalled(
-    memory: Chances, tau: Float[Tensor, " member"], times: Int64[Tensor, " batch"]
-) -> Chances:
+def recalled(memory: Chances, tau: Float[Tensor, " member"], times: Int64[Tensor, " batch"]) -> Chances:
     """What a memory Z ← tau z + (1 - tau) Z tells of pictures: Z / (1 - (1 - tau)^times), equation (11.5).
 
     Args:
@@ -95,9 +93,7 @@ class Centre:
         self.value.lerp_(told.mean(1, keepdim=True), self.tau.expand_as(self.value))
 
 
-def sharpened(
-    told: Logits, centre: Float[Tensor, "member 1 class"], temperature: Float[Tensor, " member"]
-) -> Chances:
+def sharpened(told: Logits, centre: Float[Tensor, "member 1 class"], temperature: Float[Tensor, " member"]) -> Chances:
     """What the teacher tells: softmax((logits - centre) / temperature), equation (11.7)."""
     return ((told - centre) / temperature[:, None, None]).softmax(2)
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 import xarray as xr
-from jaxtyping import Float, Int64
+from jaxtyping import Float
 from torch import Tensor
 
 from companion.averaging import soft_update
@@ -123,7 +123,7 @@ class TeacherSettings(Settings):
     tau: PerMember = setting(0.01, least=0, most=1)
     """Weight of the student in its teacher at each update; in temporal ensembling also of the new prediction in the
     memory of a picture."""
-    weight: PerMember = setting(10.0, least=0)
+    weight: PerMember = setting(50.0, least=0)
     """Of the loss without labels beside that with labels, when the ramp is over."""
     ramp_up: PerMember = setting(0.3, least=0, most=1)
     """Share of the run in which that weight rises, as :func:`companion.teachers.losses.ramp`; 0 is from the start."""
@@ -133,11 +133,11 @@ class TeacherSettings(Settings):
     """Standard deviation of the noise of every pixel, which lies between 0 and 1."""
     shift: PerMember = setting(True)
     """Whether views are moved by up to a pixel."""
-    learning_rate: PerMember = setting(0.002, least=0)
+    learning_rate: PerMember = setting(0.005, least=0)
     """Adam's."""
-    labels: int = setting(40, least=1, shapes=True)
+    labels: int = setting(20, least=1, shapes=True)
     """How many pictures have a label."""
-    batch_size: int = setting(64, least=1, shapes=True)
+    batch_size: int = setting(32, least=1, shapes=True)
     """Pictures in a step whose labels are not looked at; the next ones in turn."""
     with_labels: int = setting(16, least=1, shapes=True)
     """Pictures with a label in a step, drawn with replacement."""

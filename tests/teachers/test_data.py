@@ -69,7 +69,7 @@ def test_a_batch_holds_no_picture_twice_and_a_pass_shows_all():
 
 def test_views_differ_in_shift_and_noise_and_the_weak_one_has_none():
     mine = pictures()
-    labelled, labels, pair = mine.draw(1)
+    labelled, _, pair = mine.draw(1)
     assert labelled.shape == (2, 16, 64)
     plain = mine.plain(mine.pool[:, pair.samples])
     assert not torch.equal(pair.first, pair.second)
