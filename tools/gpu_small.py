@@ -7,7 +7,12 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-COUNTED = {"rl": ("steps", 16, False), "supervised": ("steps", 20, True), "vision": ("epochs", 5, True)}
+COUNTED = {
+    "rl": ("steps", 16, False),
+    "supervised": ("steps", 20, True),
+    "vision": ("epochs", 5, True),
+    "teachers": ("steps", 20, True),
+}
 """What a training call counts, how often it measures by default, and whether also before it begins."""
 APART = 4
 """Steps from one measurement to the next."""
@@ -17,11 +22,12 @@ BATCH = 16
 
 def make_small() -> None:
     """Let every training call be small, and noise stand in for CIFAR-10, whose files may not be here."""
-    from companion import rl, supervised, vision
+    from companion import rl, supervised, teachers, vision
 
-    for module in (rl, supervised, vision):
+    for module in (rl, supervised, teachers, vision):
         module.train = smaller(module.train)
     supervised.Pictures = few(supervised.Pictures)  # type: ignore[misc]
+    teachers.distil = smaller(teachers.distil)
     vision.cifar10 = vision.training.DATASETS["cifar10"] = noise  # type: ignore[assignment]
 
 
