@@ -13,7 +13,14 @@ from companion.averaging.conventions import (
     variance_ratio,
 )
 from companion.averaging.iterates import ExponentialAverage, PolyakAverage, TailAverage
-from companion.averaging.schedules import constant, cosine, warmup
+from companion.averaging.posthoc import (
+    posthoc_weights,
+    power_gamma,
+    power_sigma,
+    profile_weights,
+    snapshot_weights,
+)
+from companion.averaging.schedules import constant, cosine, power, warmup
 from companion.averaging.signals import ema, ema_demo, ema_weights, soft_update_numpy
 from companion.averaging.target import TargetNetwork
 from companion.averaging.updates import hard_update, soft_update
@@ -37,6 +44,12 @@ __all__ = [
     "half_life",
     "hard_update",
     "mean_lag",
+    "posthoc_weights",
+    "power",
+    "power_gamma",
+    "power_sigma",
+    "profile_weights",
+    "snapshot_weights",
     "soft_update",
     "soft_update_numpy",
     "tau_to_ema_decay",

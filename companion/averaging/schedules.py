@@ -66,6 +66,25 @@ def warmup(tau: Number, *, gamma: Number = 1.0, power: Number = 1.0) -> Schedule
     return partial(_warmup, tau=unit_interval(tau), gamma=_positive(gamma, "gamma"), power=_positive(power, "power"))
 
 
+def power(gamma: Number) -> Schedule:
+    """A power function of time as the profile, ``t^gamma``: ``tau_k = 1 − (1 − 1/k)^(gamma + 1)``.
+
+    The average remembers a fixed share of the run, however long that is; ``gamma=0`` is the mean of all networks. The
+    first update copies. Between updates that are equally far apart, ``1/k`` is the paper's ``Δt/t``, whatever the time
+    is counted in: an average that is updated every hundred steps has the same profile as one updated every step.
+
+    Args:
+        gamma: The exponent, 0 or more: `power_gamma` has it from the relative width of the profile.
+
+    Raises:
+        TypeError: ``gamma`` is not a number.
+        ValueError: ``gamma`` is negative or not finite.
+
+    Source: Karras et al. (arXiv:2312.02696), equation (127).
+    """
+    return partial(_power, gamma=nonnegative(gamma, "gamma"))
+
+
 def _constant(count: int, tau: float) -> float:
     return tau
 
@@ -76,6 +95,24 @@ def _cosine(count: int, tau: float, total: int) -> float:
 
 def _warmup(count: int, tau: float, gamma: float, power: float) -> float:
     return max(tau, (1.0 + count / gamma) ** -power)
+
+
+def _power(count: int, gamma: float) -> float:
+    return 1.0 - (1.0 - 1.0 / count) ** (gamma + 1.0)
+
+
+def nonnegative(value: object, name: str) -> float:
+    """``value`` as a float.
+
+    Raises:
+        TypeError: ``value`` is not a number.
+        ValueError: ``value`` is negative or not finite.
+    """
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise TypeError(f"{name} = {value!r} is a {type(value).__name__}; pass a number, 0 or more")
+    if not 0.0 <= float(value) < math.inf:
+        raise ValueError(f"{name} = {value!r} is not a finite number, 0 or more")
+    return float(value)
 
 
 def _positive(value: object, name: str) -> float:
