@@ -28,8 +28,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "rl": {"averaging", "members", "runs"},
     "supervised": {"averaging", "members", "runs"},
     "vision": {"averaging", "members", "runs"},
+    "generation": {"averaging", "members", "runs"},
     "study": set(),
-    "exercises": {"averaging", "members", "runs", "rl", "supervised", "vision", "study"},
+    "exercises": {"averaging", "members", "runs", "rl", "supervised", "vision", "generation", "study"},
     "record": {"study"},
 }
 MODULES = {file.stem for file in PACKAGE.glob("[!_]*.py")}

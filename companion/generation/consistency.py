@@ -81,8 +81,7 @@ class Consistency(nn.Module):
         """One step of every network on a batch of its own, then one of its slow copy.
 
         Source: Song, Dhariwal, Chen and Sutskever 2023 (arXiv:2303.01469), Algorithm 3; the loss and its weight
-        1/(σ_{n+1} − σ_n) are those of Song and Dhariwal 2023 (arXiv:2310.14189), equations (7) and (9). Equation (12.6)
-        of the book.
+        1/(σ_{n+1} − σ_n) are those of Song and Dhariwal 2023 (arXiv:2310.14189). Equation (12.6) of the book.
         """
         x = ring.ring(drawn["mode"], drawn["offset"])
         lower = (drawn["level"] * (len(self.sigma) - 1)).long()

@@ -17,15 +17,19 @@ from companion.runs.settings import PerMember, setting
 
 __all__ = ["GAN", "GANSettings"]
 
-BETAS = (0.5, 0.9)
-"""Decay of the averages in both players' Adam: less momentum than usual, as in Radford et al. 2016."""
+BETAS = (0.0, 0.9)
+"""Decay of the averages in both players' Adam: no momentum, as in Gulrajani et al. 2017 (arXiv:1704.00028)."""
 
 
 class GANSettings(GeneratorSettings):
     """Settings of a generator and its critic."""
 
-    learning_rate: PerMember = setting(1e-3, least=0)
+    learning_rate: PerMember = setting(2e-3, least=0)
     """Step size of both players' Adam."""
+    batch_size: int = setting(64, least=1, shapes=True)
+    """Points in a step of either player."""
+    hidden: tuple[int, ...] = setting((64, 64), least=1, shapes=True)
+    """Units of each hidden layer of both players, rectified linear."""
 
 
 class GAN(nn.Module):

@@ -160,7 +160,7 @@ def train(
     samples: int = 512,
     **settings: Any,
 ) -> xr.Dataset:
-    """Train a population of generators of eight Gaussians on a ring, with moving averages of their weights riding along.
+    """Train a population of generators of eight Gaussians on a ring, with moving averages of their weights beside them.
 
         run = generation.train("diffusion", tau=[0.01, 0.001], warmup=[False, True], seeds=16)
         run["distance"].sel(which="target", tau=0.01, warmup=False).mean("seed")
@@ -185,14 +185,14 @@ def train(
         settings: fields of the method's settings, as :class:`DiffusionSettings`, and of :class:`AverageSettings`.
 
     Returns:
-        With dimensions (swept settings, ``seed``, ``which``, swept ``tau`` and ``warmup``, ``step``), where ``which`` is
-        ``"online"``, or ``"target"`` for the average: ``distance``, the sliced Wasserstein distance between generated
-        and real points, and ``discrepancy``, their squared maximum mean discrepancy. The online network's values are
-        repeated for every average. ``samples``, over (…, ``sample``, ``axis``), are up to 256 points of each at the
-        end, and ``floor``, over (swept settings, ``seed``), is the distance of real points from other real ones, as
-        many as are compared above. The attributes hold every argument that the numbers depend on, the device, versions,
-        the date and the wall time in seconds; and ``diverged``, ``interrupted`` and ``trained`` where there is
-        something to be said, as those of :func:`companion.rl.train`.
+        With dimensions (swept settings, ``seed``, ``which``, swept ``tau`` and ``warmup``, ``step``), where ``which``
+        is ``"online"``, or ``"target"`` for the average: ``distance``, the sliced Wasserstein distance between
+        generated and real points, and ``discrepancy``, their squared maximum mean discrepancy. The online network's
+        values are repeated for every average. ``samples``, over (…, ``sample``, ``axis``), are up to 256 points of each
+        at the end, and ``floor``, over (swept settings, ``seed``), is the distance of real points from other real ones,
+        as many as are compared above. The attributes hold every argument that the numbers depend on, the device,
+        versions, the date and the wall time in seconds; and ``diverged``, ``interrupted`` and ``trained`` where there
+        is something to be said, as those of :func:`companion.rl.train`.
 
     Raises:
         ValueError: an unknown method or setting (the nearest known one is named), a value out of range, or a checkpoint
@@ -261,8 +261,8 @@ def weight_of_new(
 ) -> Float[np.ndarray, "step average"]:
     """The weight of the newest weights at updates 1 … ``steps``: tau, or where there is a warm-up max(τ, 9/(9 + k)).
 
-    Source: ``LitEma`` of latent diffusion (Rombach et al. 2022) and ``EMAModel`` of diffusers; equation (12.5) of the
-    book.
+    Source: ``EMAModel`` of diffusers, but for its first update, which copies; ``LitEma`` of latent diffusion (Rombach
+    et al. 2022) counts one further. Equation (12.5) of the book.
     """
     k = np.arange(1.0, steps + 1)[:, None]
     return np.where(warm, np.maximum(tau, 9 / (9 + k)), tau)
