@@ -1,4 +1,4 @@
-"""What the generators share: a network that knows how noisy its input is, and a falling learning rate."""
+"""A network that is told how noisy its input is."""
 
 import math
 from collections.abc import Sequence
