@@ -29,8 +29,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "supervised": {"averaging", "members", "runs"},
     "vision": {"averaging", "members", "runs"},
     "teachers": {"averaging", "members", "runs", "supervised"},
+    "generation": {"averaging", "members", "runs"},
     "study": set(),
-    "exercises": {"averaging", "members", "runs", "rl", "supervised", "vision", "teachers", "study"},
+    "exercises": {"averaging", "members", "runs", "rl", "supervised", "vision", "teachers", "generation", "study"},
     "record": {"study"},
 }
 MODULES = {file.stem for file in PACKAGE.glob("[!_]*.py")}

@@ -22,12 +22,13 @@ BATCH = 16
 
 def make_small() -> None:
     """Let every training call be small, and noise stand in for CIFAR-10, whose files may not be here."""
-    from companion import rl, supervised, teachers, vision
+    from companion import generation, rl, supervised, teachers, vision
 
     for module in (rl, supervised, teachers, vision):
         module.train = smaller(module.train)
     supervised.Pictures = few(supervised.Pictures)  # type: ignore[misc]
     teachers.distil = smaller(teachers.distil)
+    generation.train = halved(generation.train)
     vision.cifar10 = vision.training.DATASETS["cifar10"] = noise  # type: ignore[assignment]
 
 
@@ -60,6 +61,20 @@ def smaller(train: Callable[..., Any]) -> Callable[..., Any]:
             arguments, settings = _few_pictures(*arguments, **settings)
         run = train(*arguments, **settings)
         return run.assign_coords({unit.rstrip("s"): marks}).assign_attrs({unit: total, "evaluate_every": every})
+
+    return small
+
+
+def halved(train: Callable[..., Any]) -> Callable[..., Any]:
+    """A training call that measures after a half, a quarter, … of its steps, with as few steps as have these parts."""
+
+    @functools.wraps(train)
+    def small(*arguments: Any, **settings: Any) -> Any:
+        total = settings.get("steps", inspect.signature(train).parameters["steps"].default)
+        halvings = settings.get("halvings", 0)
+        run = train(*arguments, **settings | {"steps": 2**halvings})
+        marks = [total // 2**k for k in range(halvings, -1, -1)]
+        return run.assign_coords(step=marks).assign_attrs(steps=total)
 
     return small
 

@@ -119,6 +119,13 @@ class TestProfile:
             average.update(x)
         np.testing.assert_allclose(profile_weights(SCHEDULES["tail"], 40) @ iterates, average.value)
 
+    def test_a_decay_of_0_9999_remembers_the_start_of_a_short_run(self) -> None:
+        """konpatp/diffae #16: after a million pictures in batches of 128 the average's samples are noise."""
+        updates = 1_000_000 // 128
+        assert profile_weights(0.0001, updates)[0] > 0.45
+        for better in (warmup(0.0001, gamma=9), power(8)):
+            assert profile_weights(better, updates)[0] < 1e-12
+
     def test_without_an_update_it_is_the_start(self) -> None:
         assert profile_weights(0.3, 0).tolist() == [1.0]
 
