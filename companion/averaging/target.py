@@ -201,9 +201,15 @@ class TargetNetwork(CountsItsUpdates):
         return pairings
 
     def reset(self, online: nn.Module) -> None:
-        """Copy the online network, parameters and buffers, and leave the clock as it is (a periodic EMA reset).
+        """Become a copy of a network at once: all its parameters and buffers, and in fp32 the ``average`` too.
 
-        With ``buffers="keep"``, buffers that only one of the two has, or in another shape, are left alone.
+        The clock is left as it is: the count, and with it the next move of a period and the place in a schedule; set
+        ``count = 0`` to have them begin anew. With ``buffers="keep"``, buffers that only one of the two has, or in
+        another shape, are left alone. In Elastic Reset ``hard_update(average.module, policy)`` comes first, and then
+        ``average.reset(start)``.
+
+        Args:
+            online: The network to copy: the one that is followed, or another like it.
 
         Raises:
             TypeError: ``online`` is not a module.
