@@ -66,7 +66,7 @@ def test_guards_of_the_bug_museum_exist() -> None:
     page = (BOOK / "bug-museum.md").read_text(encoding="utf-8")
     rooms = re.findall(r"^## (\d+)\. ", page, re.M)
     assert rooms == [str(n) for n in range(1, len(rooms) + 1)]
-    assert page.count("**On guard:**") == page.count("*Seen in*") == len(rooms)
+    assert page.count("**On guard:**") == page.count("*Seen in*") == len(rooms) >= 13
     own = re.findall(rf"{re.escape(ADDRESS)}/(?:blob|tree)/main/([\w/.]+)\)", page)
     assert own
     assert [path for path in own if not (ROOT / path).exists()] == []

@@ -43,7 +43,7 @@ def equal_shares(answer: Answer) -> None:
     halves = ((PLACES[1] + PLACES[2]) / 2 + PLACES[3]) / 2
     got = answer(PLACES, height)
     differs(got, halves, "The third network has half of the soup. With m networks in it, the next one gets 1/(m + 1).")
-    unsorted = (PLACES[0] + PLACES[1] + PLACES[2] + PLACES[3]) / 4
+    unsorted = (PLACES[0] + PLACES[1] + PLACES[3]) / 3
     differs(got, unsorted, "The networks were taken in the order in which they came. Sort them by their scores first.")
     matches(got, want, "The right networks, in equal shares? Best first; keep the mean of those taken, (10.2).")
 
