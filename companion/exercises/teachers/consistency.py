@@ -1,4 +1,4 @@
-"""Write `consistency(student, teacher)`: the mean of (11.2) over a batch. You get the logits of both, (picture, class)."""
+"""Write `consistency(student, teacher)`: the mean of (11.2) over a batch, from the logits of both, (picture, class)."""
 
 import torch
 from torch import Tensor

@@ -58,7 +58,7 @@ EXERCISE = Exercise(
     minutes=15,
     expects="the number of a line, such as 5",
     solution=guilty_line,
-    why="`told` is a prediction already, and goes through a second softmax. Of probabilities between 0 and 1 that makes "
+    why="`told` is a prediction already, and goes through a second softmax. Of numbers between 0 and 1 that makes "
     "something nearly uniform: a class that was certain, among ten, is left with a chance of 0.23. So the teacher "
     "tells the student to be sure of nothing, on every picture, and with weight 50. The line should read "
     "`apart = (said - told).square().mean()`.",

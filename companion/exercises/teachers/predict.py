@@ -1,5 +1,5 @@
-"""DINO with 8 outputs. Predict at the end, in nats, the entropy of one answer and that of the mean answer: first without
-centring, then without sharpening. Hand in the two pairs, ((one, mean), (one, mean)).
+"""DINO with 8 outputs. Predict at the end, in nats, the entropy of one answer and that of the mean answer: first
+without centring, then without sharpening. Hand in the two pairs, ((one, mean), (one, mean)).
 """
 
 import math
