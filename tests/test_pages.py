@@ -9,7 +9,7 @@ import yaml
 from pybtex.database import Entry, parse_file
 
 import companion
-from companion import averaging, exercises, generation, members, study, supervised, teachers, vision
+from companion import averaging, exercises, generation, members, preference, study, supervised, teachers, vision
 
 ROOT = Path(__file__).resolve().parent.parent
 BOOK = ROOT / "book"
@@ -30,7 +30,7 @@ def test_the_api_page_names_the_whole_front_door() -> None:
     assert set(companion.__all__) <= set(shown)
 
 
-PARTS = [averaging, exercises, generation, members, study, supervised, teachers, vision]
+PARTS = [averaging, exercises, generation, members, preference, study, supervised, teachers, vision]
 
 
 @pytest.mark.parametrize("part", PARTS, ids=lambda part: part.__name__)

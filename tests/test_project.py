@@ -30,8 +30,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "vision": {"averaging", "members", "runs"},
     "teachers": {"averaging", "members", "runs", "supervised"},
     "generation": {"averaging", "members", "runs"},
+    "preference": {"averaging", "members", "runs"},
     "study": set(),
-    "exercises": {"averaging", "members", "runs", "rl", "supervised", "vision", "teachers", "generation", "study"},
+    "exercises": {
+        *{"averaging", "members", "runs", "study"},
+        *{"rl", "supervised", "vision", "teachers", "generation", "preference"},
+    },
     "record": {"study"},
 }
 MODULES = {file.stem for file in PACKAGE.glob("[!_]*.py")}

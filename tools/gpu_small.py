@@ -12,6 +12,7 @@ COUNTED = {
     "supervised": ("steps", 20, True),
     "vision": ("epochs", 5, True),
     "teachers": ("steps", 20, True),
+    "preference": ("steps", 40, True),
 }
 """What a training call counts, how often it measures by default, and whether also before it begins."""
 APART = 4
@@ -22,9 +23,9 @@ BATCH = 16
 
 def make_small() -> None:
     """Let every training call be small, and noise stand in for CIFAR-10, whose files may not be here."""
-    from companion import generation, rl, supervised, teachers, vision
+    from companion import generation, preference, rl, supervised, teachers, vision
 
-    for module in (rl, supervised, teachers, vision):
+    for module in (preference, rl, supervised, teachers, vision):
         module.train = smaller(module.train)
     supervised.Pictures = few(supervised.Pictures)  # type: ignore[misc]
     teachers.distil = smaller(teachers.distil)

@@ -504,3 +504,27 @@ class TestBug14StatisticsOfOtherWeights:
         for _ in range(2):
             reestimate_batch_norm(deep, batches(1))
             torch.testing.assert_close(deep[1].running_var, batches(1)[0].var(0))
+
+
+class TestTheAnchorThatWasNotThere:
+    def test_a_reference_that_was_not_gathered(self) -> None:
+        """huggingface/trl #1971: under ZeRO-3 the policy was gathered, and the reference an empty placeholder."""
+        policy, reference = nn.Linear(3, 2), nn.Linear(3, 2)
+        whole = reference.bias.clone()
+        reference.weight.data = torch.empty(0)
+        with pytest.raises(ValueError, match="weight"):
+            soft_update(policy, reference, 0.6)
+        assert torch.equal(reference.bias, whole)  # refused before anything was written
+
+    def test_an_average_that_is_thrown_away_with_its_gathered_copy(self) -> None:
+        """OpenRLHF/OpenRLHF #1357: what was computed on gathered parameters was not written back."""
+        policy, reference = nn.Linear(3, 2), nn.Linear(3, 2)
+        before = reference.weight.detach().clone()
+        gathered = [each.detach().clone() for each in reference.parameters()]
+        for slow, new in zip(gathered, policy.parameters(), strict=True):
+            slow.lerp_(new.detach(), 0.5)
+        assert torch.equal(reference.weight, before)  # nobody has noticed
+        places = [each.data_ptr() for each in reference.parameters()]
+        soft_update(policy, reference, 0.5)
+        torch.testing.assert_close(reference.weight, torch.lerp(before, policy.weight.detach(), 0.5))
+        assert [each.data_ptr() for each in reference.parameters()] == places

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from companion import TargetNetwork, cosine, warmup
+from companion import TargetNetwork, cosine, hard_update, warmup
 from companion.runs.capture import RECORDERS, Captured
 from tests.fake_device import CPU, DEVICE, Tracing, second_device
 from tests.helpers import needs_cuda
@@ -367,6 +367,72 @@ class TestClock:
         assert target.count == 1
         for name, tensor in online.state_dict().items():
             assert torch.equal(target.module.state_dict()[name], tensor)
+
+    def test_a_reset_keeps_the_place_in_a_period_and_a_count_of_0_begins_it_anew(self) -> None:
+        for again, moves_at in ((False, 1), (True, 3)):
+            online = network()
+            target = TargetNetwork(online, tau=1.0, every=3)
+            for _ in range(2):
+                target.update(online)
+            target.reset(online)
+            if again:
+                target.count = 0
+            drift(online, 1)
+            for update in range(1, 4):
+                target.update(online)
+                assert torch.equal(target.module[0].weight, online[0].weight) == (update >= moves_at)
+
+    def test_a_reset_keeps_the_place_in_a_warm_up(self) -> None:
+        online = network()
+        target = TargetNetwork(online, tau=warmup(0.0))
+        for _ in range(9):
+            target.update(online)
+        target.reset(online)
+        before = online[0].weight.detach().clone()
+        drift(online, 1)
+        target.update(online)
+        want = before + (online[0].weight.detach() - before) / 11
+        torch.testing.assert_close(target.module[0].weight, want)
+
+    @pytest.mark.parametrize("buffers", ["copy", "average", "keep"])
+    def test_a_reset_takes_the_buffers_whatever_their_rule(self, buffers: str) -> None:
+        online = network()
+        target = TargetNetwork(online, buffers=buffers)
+        online[1].running_mean.add_(1.0)
+        online[1].num_batches_tracked.add_(5)
+        target.reset(online)
+        assert torch.equal(target.module[1].running_mean, online[1].running_mean)
+        assert target.module[1].num_batches_tracked == 5
+
+    def test_a_reset_to_the_network_of_the_start_is_elastic_and_following_goes_on(self) -> None:
+        """The order of Elastic Reset: the policy becomes its average, then the average the policy of the start."""
+        online = network()
+        start, average = TargetNetwork(online, tau=0.0), TargetNetwork(online, tau=0.25)
+        drift(online, 1)
+        average.update(online)
+        behind = average.module[0].weight.clone()
+        hard_update(average.module, online)
+        average.reset(start.module)
+        assert torch.equal(online[0].weight, behind)
+        assert torch.equal(average.module[0].weight, start.module[0].weight)
+        average.update(online)
+        want = torch.lerp(start.module[0].weight, behind, 0.25)
+        torch.testing.assert_close(average.module[0].weight, want)
+        assert all(not parameter.requires_grad for parameter in average.parameters())
+        assert online[0].weight.requires_grad
+
+    def test_a_reset_takes_the_average_behind_a_low_precision_copy_along(self) -> None:
+        online = plain(0).bfloat16()
+        target = TargetNetwork(online, tau=0.001)
+        drift(online, 1)
+        target.reset(online)
+        assert target.average is not None
+        for slow, average, new in zip(
+            target.module.parameters(), target.average.parameters(), online.parameters(), strict=True
+        ):
+            assert average.dtype == torch.float32
+            assert torch.equal(slow, new)
+            assert torch.equal(average, new.float())
 
     def test_an_update_that_is_refused_does_not_count(self) -> None:
         target = TargetNetwork(network())

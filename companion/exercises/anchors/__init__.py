@@ -1,0 +1,4 @@
+"""An anchor that moves.
+
+The exercises of the chapter on policies that learn from a proxy, on a leash.
+"""
