@@ -1,5 +1,5 @@
-"""The numbered listing is a step of Mean Teacher. It runs without a murmur, every shape is right, and its teacher errs
-more often than that of this chapter's step. One line does the harm. Hand in its number.
+"""The numbered listing is a step of Mean Teacher. It runs without a murmur, every shape is right, and its teacher is
+strangely unsure of everything. One line does the harm. Hand in its number.
 """
 
 import inspect
