@@ -1,4 +1,4 @@
-"""Write (13.10): `dpo_loss(chosen, rejected, ref_chosen, ref_rejected, beta)`, the mean over pairs. The four are
+"""Write (13.6): `dpo_loss(chosen, rejected, ref_chosen, ref_rejected, beta)`, the mean over pairs. The four are
 tensors `(pair,)` with the logarithm of an answer's chance, under the policy and under the reference.
 """
 
@@ -36,7 +36,7 @@ def prefers_the_chosen(answer: Answer) -> None:
 
 
 def is_the_loss(answer: Answer) -> None:
-    """It is (13.10)."""
+    """It is (13.6)."""
     hint = "The loss is off. β multiplies the whole difference inside of σ, and the mean is over pairs."
     agrees(answer, dpo_loss, (*pairs(), 0.3), hint)
 
@@ -57,7 +57,7 @@ EXERCISE = Exercise(
     minutes=10,
     expects="a function of (chosen, rejected, ref_chosen, ref_rejected, beta) that returns a number",
     solution=dpo_loss,
-    why="The constant that (13.5) leaves open, β log Z, is the same for both answers to a prompt and cancels: "
+    why="The constant that (13.7) leaves open, β log Z, is the same for both answers to a prompt and cancels: "
     "that is why "
     "comparisons suffice. It also means that nothing holds the chances themselves: both may fall, if the "
     "rejected one falls "

@@ -1,5 +1,5 @@
 """A moving average as anchor never stops the policy. Derive how fast it lets it go: write `speed(learning_rate, beta,
-tau)`, by how much λ grows in a step of (13.6) once the gap to the anchor has settled. In each step the policy moves
+tau)`, by how much λ grows in a step of (13.8) once the gap to the anchor has settled. In each step the policy moves
 first, and then the anchor, towards where the policy is now. Predict first: with η = 0.15, β = 1 and τ = 0.005, what
 share of the speed without an anchor is left?
 """
@@ -54,6 +54,6 @@ EXERCISE = Exercise(
     solution=speed,
     why="Let d be the gap λ − λₐ before a step. The policy moves by v = η − ηβd. The anchor then moves by "
     "τ(d + v), and in the long run this is v too: so d = v(1 − τ)/τ, and v = η − ηβ v(1 − τ)/τ. For a small τ that is "
-    "(13.8). With η = 0.15, β = 1 and τ = 0.005 a thirtieth of the free speed is left, and it is left for ever.",
+    "(13.10). With η = 0.15, β = 1 and τ = 0.005 a thirtieth of the free speed is left, and it is left for ever.",
     checks=[without_an_anchor, tied_to_itself, as_walked],
 )

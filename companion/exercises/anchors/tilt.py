@@ -1,5 +1,5 @@
 """Write `best_policy(start, reward, beta)`: the logarithm of the chance of every answer under the policy that is best
-by (13.3), with the anchor fixed at the start. `start` holds logarithms of chances, `reward` the proxy's rewards,
+by (13.4), with the anchor fixed at the start. `start` holds logarithms of chances, `reward` the proxy's rewards,
 both `(answer,)` tensors in float64.
 """
 
@@ -11,7 +11,7 @@ from companion.preference import tilt
 
 
 def best_policy(start: Tensor, reward: Tensor, beta: float) -> Tensor:
-    """(13.5): the start, tilted towards the reward by 1/β."""
+    """(13.7): the start, tilted towards the reward by 1/β."""
     return torch.log_softmax(start + reward / beta, -1)
 
 
