@@ -15,7 +15,7 @@ import pytest
 import gpu
 import gpu_small
 from chapters import all_notebooks
-from companion import record, rl, supervised, vision
+from companion import generation, record, rl, supervised, vision
 from gpu import Part
 from tests.helpers import child_environment
 
@@ -403,6 +403,11 @@ def test_small_training_calls_return_the_shape_that_was_asked_for(monkeypatch):
 
     small = gpu_small.smaller(supervised.train)("digits", seeds=1, steps=5_000, evaluate_every=2_000)
     assert shape(small)["step"] == [0, 2_000, 4_000, 5_000]
+
+    images, labels = torch.zeros(500, 1, 4, 4, dtype=torch.uint8), torch.zeros(500, dtype=torch.int64)
+    assert len(gpu_small.few(supervised.Pictures)(images, labels, images, labels, 1).labels) == 128
+    small = gpu_small.halved(generation.train)("gan", seeds=1, steps=5_000, halvings=2)
+    assert shape(small)["step"] == [1_250, 2_500, 5_000]
 
     monkeypatch.setitem(vision.training.DATASETS, "cifar10", gpu_small.noise)
     queue = {"queue_size": 128, "batch_size": 64, "parts": 8, "warmup": 970}

@@ -28,9 +28,14 @@ MAY_IMPORT: dict[str, set[str]] = {
     "rl": {"averaging", "members", "runs"},
     "supervised": {"averaging", "members", "runs"},
     "vision": {"averaging", "members", "runs"},
+    "teachers": {"averaging", "members", "runs", "supervised"},
+    "generation": {"averaging", "members", "runs"},
     "preference": {"averaging", "members", "runs"},
     "study": set(),
-    "exercises": {"averaging", "members", "runs", "rl", "supervised", "vision", "preference", "study"},
+    "exercises": {
+        *{"averaging", "members", "runs", "study"},
+        *{"rl", "supervised", "vision", "teachers", "generation", "preference"},
+    },
     "record": {"study"},
 }
 MODULES = {file.stem for file in PACKAGE.glob("[!_]*.py")}

@@ -10,8 +10,9 @@ from typing import Any
 COUNTED = {
     "rl": ("steps", 16, False),
     "supervised": ("steps", 20, True),
-    "preference": ("steps", 40, True),
     "vision": ("epochs", 5, True),
+    "teachers": ("steps", 20, True),
+    "preference": ("steps", 40, True),
 }
 """What a training call counts, how often it measures by default, and whether also before it begins."""
 APART = 4
@@ -22,11 +23,24 @@ BATCH = 16
 
 def make_small() -> None:
     """Let every training call be small, and noise stand in for CIFAR-10, whose files may not be here."""
-    from companion import preference, rl, supervised, vision
+    from companion import generation, preference, rl, supervised, teachers, vision
 
-    for module in (preference, rl, supervised, vision):
+    for module in (preference, rl, supervised, teachers, vision):
         module.train = smaller(module.train)
+    supervised.Pictures = few(supervised.Pictures)  # type: ignore[misc]
+    teachers.distil = smaller(teachers.distil)
+    generation.train = halved(generation.train)
     vision.cifar10 = vision.training.DATASETS["cifar10"] = noise  # type: ignore[assignment]
+
+
+def few(pictures: Callable[..., Any]) -> Callable[..., Any]:
+    """Pictures of which no more are taken than fill two small batches of a trajectory."""
+    many = 8 * BATCH
+
+    def of(images: Any, labels: Any, held_out_images: Any, held_out_labels: Any, classes: int) -> Any:
+        return pictures(images[:many], labels[:many], held_out_images[:many], held_out_labels[:many], classes)
+
+    return of
 
 
 def smaller(train: Callable[..., Any]) -> Callable[..., Any]:
@@ -48,6 +62,20 @@ def smaller(train: Callable[..., Any]) -> Callable[..., Any]:
             arguments, settings = _few_pictures(*arguments, **settings)
         run = train(*arguments, **settings)
         return run.assign_coords({unit.rstrip("s"): marks}).assign_attrs({unit: total, "evaluate_every": every})
+
+    return small
+
+
+def halved(train: Callable[..., Any]) -> Callable[..., Any]:
+    """A training call that measures after a half, a quarter, … of its steps, with as few steps as have these parts."""
+
+    @functools.wraps(train)
+    def small(*arguments: Any, **settings: Any) -> Any:
+        total = settings.get("steps", inspect.signature(train).parameters["steps"].default)
+        halvings = settings.get("halvings", 0)
+        run = train(*arguments, **settings | {"steps": 2**halvings})
+        marks = [total // 2**k for k in range(halvings, -1, -1)]
+        return run.assign_coords(step=marks).assign_attrs(steps=total)
 
     return small
 

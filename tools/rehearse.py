@@ -67,7 +67,7 @@ def condition(number: int) -> dict[str, Any]:
 def training_key() -> str:
     """Digest of the part of the package that decides a training run's numbers, and what a claim makes of them."""
     digest = hashlib.sha256()
-    parts = ("averaging", "members", "runs", "rl", "supervised", "vision", "generation", "preference")
+    parts = ("averaging", "members", "runs", "rl", "supervised", "vision", "teachers", "generation", "preference")
     files = [f for part in parts for f in sorted((ROOT / "companion" / part).rglob("*.py"))]
     for file in [*files, ROOT / "companion" / "seeds.py", ROOT / "companion" / "study" / "statistics.py"]:
         digest.update(str(file.relative_to(ROOT)).encode() + b"\0" + file.read_bytes())

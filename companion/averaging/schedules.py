@@ -66,6 +66,50 @@ def warmup(tau: Number, *, gamma: Number = 1.0, power: Number = 1.0) -> Schedule
     return partial(_warmup, tau=unit_interval(tau), gamma=_positive(gamma, "gamma"), power=_positive(power, "power"))
 
 
+def power(gamma: Number) -> Schedule:
+    """A power function of time as the profile, ``t^gamma``: ``tau_k = 1 − (1 − 1/k)^(gamma + 1)``.
+
+    The average remembers a fixed share of the run, however long that is; ``gamma=0`` is the mean of all networks. The
+    first update copies. Between updates that are equally far apart, ``1/k`` is the paper's ``Δt/t``, whatever the time
+    is counted in: an average that is updated every hundred steps has the same profile as one updated every step.
+
+    Args:
+        gamma: The exponent, 0 or more: `power_gamma` has it from the relative width of the profile.
+
+    Raises:
+        TypeError: ``gamma`` is not a number.
+        ValueError: ``gamma`` is negative or not finite.
+
+    Source: Karras et al. (arXiv:2312.02696), equation (127).
+    """
+    return partial(_power, gamma=nonnegative(gamma, "gamma"))
+
+
+def swa(start: int, every: int = 1) -> Schedule:
+    """The equal mean of the networks at updates ``start``, ``start + every``, ``start + 2·every``, …
+
+    Until then the average is the latest network. With ``every=1`` it is the tail average; stochastic weight averaging
+    takes a network an epoch. What it takes is a plain mean, the same as ``w ← (n·w + new) / (n + 1)``.
+
+    Args:
+        start: The first update whose network is taken, at least 1.
+        every: Updates from one that is taken to the next, at least 1.
+
+    Raises:
+        TypeError: An argument is not an integer.
+        ValueError: An argument is below 1.
+
+    Source: Izmailov et al., "Averaging Weights Leads to Wider Optima and Better Generalization" (arXiv:1803.05407),
+    Algorithm 1; equation (10.1) of the book.
+    """
+    for name, value in (("start", start), ("every", every)):
+        if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+            raise TypeError(f"{name} = {value!r} is a {type(value).__name__}; pass a whole number of updates")
+        if value < 1:
+            raise ValueError(f"{name} = {value} is below 1; updates are counted from 1")
+    return partial(_swa, start=int(start), every=int(every))
+
+
 def _constant(count: int, tau: float) -> float:
     return tau
 
@@ -76,6 +120,31 @@ def _cosine(count: int, tau: float, total: int) -> float:
 
 def _warmup(count: int, tau: float, gamma: float, power: float) -> float:
     return max(tau, (1.0 + count / gamma) ** -power)
+
+
+def _power(count: int, gamma: float) -> float:
+    return 1.0 - (1.0 - 1.0 / count) ** (gamma + 1.0)
+
+
+def _swa(count: int, start: int, every: int) -> float:
+    taken, beside = divmod(count - start, every)
+    if taken < 0:
+        return 1.0
+    return 0.0 if beside else 1.0 / (taken + 1)
+
+
+def nonnegative(value: object, name: str) -> float:
+    """``value`` as a float.
+
+    Raises:
+        TypeError: ``value`` is not a number.
+        ValueError: ``value`` is negative or not finite.
+    """
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise TypeError(f"{name} = {value!r} is a {type(value).__name__}; pass a number, 0 or more")
+    if not 0.0 <= float(value) < math.inf:
+        raise ValueError(f"{name} = {value!r} is not a finite number, 0 or more")
+    return float(value)
 
 
 def _positive(value: object, name: str) -> float:

@@ -8,11 +8,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from companion.members.networks import flatten, flatten_gradients
+from companion.members.subnormal import forget
 
-__all__ = ["Adam", "forget"]
+__all__ = ["Adam"]
 
 _FIRST, _SECOND = 1e-30, 1e-36
-"""Moments nearer to zero than this are taken for zero; see :func:`forget`."""
+"""Moments nearer to zero than this are taken for zero; see :func:`~companion.members.subnormal.forget`."""
 
 _REMEDY = "Make the agents (or the network and its Adam) anew, where they are to live, and load_state_dict into them."
 
@@ -156,15 +157,3 @@ def fused_step(
         maximize=False,
     )
     return step
-
-
-def forget(average: Float[Tensor, "..."], below: float) -> None:
-    """Set to zero, in place, what is nearer to zero than ``below``.
-
-    The average of a gradient that has become exactly zero, that of a dead unit, is a tenth less at every step and never
-    zero: after 800 steps it is a subnormal number (below 1.2e-38 in float32), with which many processors compute ten
-    to a hundred times more slowly. A fifth of DQN's first moments go this way, and the step takes twice as long. The
-    thresholds lie so low that no weight changes by it: a first moment of 1e-30 moves a weight by 1e-22 learning rates,
-    and the root of a second moment of 1e-36 is nothing beside ``eps``.
-    """
-    torch.ops.aten.hardshrink.out(average, below, out=average)

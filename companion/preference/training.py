@@ -109,7 +109,7 @@ class Learners:
         if s.refresh and step > 1 and (step - 1) % s.refresh == 0:
             self._ask()
         uniform = self.noise.draw()["answers"].unflatten(-1, (s.prompts, s.answers, -1))
-        loss = self._dpo(uniform.squeeze(-1)) if s.method == "dpo" else self._reinforce(uniform)
+        loss = self.dpo_loss(uniform.squeeze(-1)) if s.method == "dpo" else self.reinforce_loss(uniform)
         gradients = torch.autograd.grad(loss, self.weights)
         with torch.no_grad():
             for weight, gradient, rate in zip(self.weights, gradients, self.rates, strict=True):
@@ -121,7 +121,8 @@ class Learners:
             self.average.reset(self.start.module)
         self.taken = step
 
-    def _reinforce(self, uniform: Float[Tensor, "member prompt answer position"]) -> Float[Tensor, ""]:
+    def reinforce_loss(self, uniform: Float[Tensor, "member prompt answer position"]) -> Float[Tensor, ""]:
+        """REINFORCE's loss of answers that are drawn now, by the proxy, the sum over members."""
         traits = self.world.traits
         logs = self.policy(traits)
         with torch.no_grad():
@@ -131,7 +132,8 @@ class Learners:
             anchored = log_chance(self.anchor(traits), answers)
         return reinforce(log_chance(logs, answers), anchored, rewards, self.settings.beta)
 
-    def _dpo(self, uniform: Float[Tensor, "member prompt pair"]) -> Float[Tensor, ""]:
+    def dpo_loss(self, uniform: Float[Tensor, "member prompt pair"]) -> Float[Tensor, ""]:
+        """DPO's loss of comparisons that were bought, the sum over members."""
         traits = self.world.traits
         rows = (uniform * self.labels.bought).long()
         outcomes = self.labels.outcomes.gather(2, rows)

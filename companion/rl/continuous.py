@@ -2,6 +2,15 @@
 
 The algorithms themselves, with their networks and slow copies, are :mod:`companion.rl.ddpg`, :mod:`~companion.rl.td3`
 and :mod:`~companion.rl.sac`.
+
+``normalization="batch"`` with ``tau=1`` and ``period=1`` makes SAC into CrossQ (Bhatt et al. 2024), apart from these:
+
+- it is batch normalisation for good; in the authors' code batch renormalisation takes over after 100,000 updates;
+- the critics alone have it, not the actor;
+- the labels come from the slow copies, which then equal the online critics, by a second pass over the same two batches:
+  the same values for more work, and with any other ``tau`` a slow copy that is normalised likewise;
+- widths, learning rates, Adam's betas and the actor's delay are the algorithm's own (their critics have 2,048 units a
+  layer, their first beta is 0.5, and their actor takes a step at every third update).
 """
 
 from collections.abc import Callable, Mapping
@@ -12,18 +21,27 @@ from jaxtyping import Float
 from torch import Tensor
 
 from companion.members import MLP
+from companion.rl.evaluated import Evaluated
 from companion.rl.population import Settled, Watch
 
 __all__ = ["ContinuousAgents", "value"]
 
 
 def value(
-    critic: Callable[[Tensor], Tensor],
+    critic: Callable[..., Tensor],
     observation: Float[Tensor, "member batch observation"],
     action: Float[Tensor, "member batch action"],
+    beside: tuple[Tensor, Tensor] | None = None,
 ) -> Float[Tensor, "member *copy batch"]:
-    """Q(s, a) of a critic; where it has several copies, of each."""
-    return critic(torch.cat((observation, action), -1)).squeeze(-1)
+    """Q(s, a) of a critic; where it has several copies, of each.
+
+    A critic with batch normalisation takes its statistics over these pairs and those that are given ``beside`` them,
+    as CrossQ does (Bhatt et al. 2024, section 3.2), so that both are normalised alike; or else goes by the averages.
+    """
+    pairs = torch.cat((observation, action), -1)
+    if beside is None or not (isinstance(critic, MLP) and critic.batch_norm):
+        return critic(pairs).squeeze(-1)
+    return critic(pairs, torch.cat(beside, -1)).squeeze(-1)
 
 
 class ContinuousAgents(Settled):
@@ -44,6 +62,7 @@ class ContinuousAgents(Settled):
     actor: MLP
     critic: MLP
     target_actor: MLP
+    evaluated: Evaluated
     steps: Tensor
     all_clipped: bool
 
@@ -63,7 +82,7 @@ class ContinuousAgents(Settled):
         self, observation: Float[Tensor, "member observation"], noise: dict[str, Tensor]
     ) -> Float[Tensor, "member action"]:
         """The policy's action with Gaussian noise, clipped to [-1, 1]; before learning starts a uniform one."""
-        action = self.policy(observation[:, None]).squeeze(1)
+        action = self.actor(observation[:, None]).squeeze(1).tanh()
         action = action + self.settings.exploration_noise[:, None] * noise["explore"]
         return self.random_at_first(action.clamp(-1, 1), noise)
 
@@ -93,8 +112,8 @@ class ContinuousAgents(Settled):
 
     @torch.no_grad()
     def policy(self, observation: Float[Tensor, "member batch observation"]) -> Float[Tensor, "member batch action"]:
-        """The deterministic action that is evaluated."""
-        return self.actor(observation).tanh()
+        """The deterministic action that is evaluated: the actor's, or that of the average of it."""
+        return self.evaluated.of(self.actor)(observation).tanh()
 
     @torch.no_grad()
     def predict(self, observation: Float[Tensor, "member batch observation"]) -> Float[Tensor, "member batch"]:

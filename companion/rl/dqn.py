@@ -35,8 +35,10 @@ from torch import Tensor
 from companion.averaging import soft_update
 from companion.members import MLP, Adam, flatten
 from companion.rl.clock import MemberClock
+from companion.rl.evaluated import Evaluated
 from companion.rl.population import Settled, Watch
 from companion.rl.replay import Batch
+from companion.rl.resets import Resets
 from companion.runs.settings import PerMember, Settings, setting
 
 __all__ = ["Agents", "DQNSettings"]
@@ -57,10 +59,16 @@ class DQNSettings(Settings):
     """Whether the online network chooses the action that the target network values (van Hasselt et al. 2016)."""
     error_clip: PerMember = setting(1.0, least=0, finite=False)
     """Error beyond which the loss grows linearly, in units of value (Mnih et al. 2015); inf is the squared error."""
+    reset_every: PerMember = setting(0, least=0)
+    """Updates from one reset of the network to the next (Nikishin et al. 2022); 0 is none."""
+    average: PerMember = setting(1.0, least=0, most=1)
+    """Weight of the network in the average of it that is evaluated; 1 evaluates the network itself."""
     batch_size: int = setting(64, least=1, shapes=True)
     """Transitions in a gradient update (Mnih et al. 2015: 32)."""
     hidden: tuple[int, ...] = setting((64, 64), least=1, shapes=True)
     """Units of each hidden layer, rectified linear."""
+    normalization: str = setting("none", among=("none", "layer", "fixed-layer"), shapes=True)
+    """Normalisation of hidden layers: none, "layer" (Gallici et al. 2025), or that without learned scales."""
     buffer_size: PerMember = setting(10_000, least=1, most=2**24)
     """Transitions remembered (Mnih et al. 2015: 1,000,000); 1 is no replay, the latest transition only."""
     learning_starts: int = setting(500, least=0, shapes=True)
@@ -106,12 +114,14 @@ class Agents(Settled):
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64, device=device))
 
         sizes = (observation_size, *settings.hidden, actions)
-        self.online = MLP(sizes, seeds, activation=torch.relu_).to(device)
+        self.online = MLP(sizes, seeds, activation=torch.relu_, normalization=settings.normalization).to(device)
         self.target = deepcopy(self.online).requires_grad_(False)
         self.optimizer = Adam(self.online, settings.learning_rate)
         self.clock = MemberClock(settings.tau, settings.period)
         # In one piece each, a row a member, so that a soft update is one call.
         self.online_weights, self.target_weights = self.optimizer.weights, flatten(self.target)
+        self.evaluated = Evaluated(self.online, settings.average)
+        self.resets = Resets(settings.reset_every, [self.online_weights, self.target_weights, *self.evaluated.weights])
 
     @torch.no_grad()
     def act(self, observation: Float[Tensor, "member observation"], noise: dict[str, Tensor]) -> Int[Tensor, "member"]:
@@ -122,7 +132,8 @@ class Agents(Settled):
         self.steps.add_(1)
         coin, which = noise["explore"].unbind(-1)
         any_action = (which * self.actions).long()
-        return torch.where(coin < epsilon, any_action, self.policy(observation[:, None]).squeeze(1))
+        best = self.online(observation[:, None]).argmax(-1).squeeze(1)
+        return torch.where(coin < epsilon, any_action, best)
 
     def learn(self, batch: Batch, noise: dict[str, Tensor], update: int) -> dict[str, Float[Tensor, "member"]]:
         """Take one gradient step on a batch, then let the target network follow.
@@ -151,19 +162,21 @@ class Agents(Settled):
         self.optimizer.descend(loss.sum())
 
         soft_update([self.online_weights], [self.target_weights], self.clock.tick())
+        self.evaluated.update(self.online_weights)
+        self.resets.tick()
 
         q = q.detach()
         return {"loss": loss.detach(), "q_mean": q.mean(-1), "q_max": q.abs().amax(-1)}
 
     @torch.no_grad()
     def values(self, observation: Float[Tensor, "member batch observation"]) -> Float[Tensor, "member batch action"]:
-        """Q(s, a) of the online network."""
-        return self.online(observation)
+        """Q(s, a) of the network that is evaluated: the online one, or the average of it."""
+        return self.evaluated.of(self.online)(observation)
 
     def policy(self, observation: Float[Tensor, "member batch observation"]) -> Int[Tensor, "member batch"]:
-        """The best action by the online network."""
+        """The best action by the network that is evaluated."""
         return self.values(observation).argmax(-1)
 
     def predict(self, observation: Float[Tensor, "member batch observation"]) -> Float[Tensor, "member batch"]:
-        """max_a Q(s, a) of the online network."""
+        """max_a Q(s, a) of the network that is evaluated."""
         return self.values(observation).amax(-1)

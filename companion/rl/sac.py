@@ -32,10 +32,13 @@ from torch.nn.functional import softplus
 
 from companion.averaging import soft_update
 from companion.members import MLP, Adam, flatten
+from companion.members.networks import NORMALIZATIONS
 from companion.rl.clock import MemberClock
 from companion.rl.continuous import ContinuousAgents, value
+from companion.rl.evaluated import Evaluated
 from companion.rl.population import Watch
 from companion.rl.replay import Batch
+from companion.rl.resets import Resets
 from companion.runs.settings import PerMember, Settings, setting
 
 __all__ = ["Agents", "SACSettings", "squashed_gaussian"]
@@ -69,10 +72,16 @@ class SACSettings(Settings):
     """Whether labels and actor take the smaller of the two critics' values (paper: yes), else the first critic's."""
     target_actor: PerMember = setting(False)
     """Whether the label's action comes from a slow copy of the actor (paper: no; it is drawn from the actor itself)."""
+    reset_every: PerMember = setting(0, least=0)
+    """Updates from one reset of all networks to the next (Nikishin et al. 2022: 200,000); 0 is none."""
+    average: PerMember = setting(1.0, least=0, most=1)
+    """Weight of the actor in the average of it that is evaluated; 1 evaluates the actor itself."""
     batch_size: int = setting(64, least=1, shapes=True)
     """Transitions in an update (paper: 256)."""
     hidden: tuple[int, ...] = setting((64, 64), least=1, shapes=True)
     """Units of each hidden layer, rectified linear (paper: 256 and 256)."""
+    normalization: str = setting("none", among=NORMALIZATIONS, shapes=True)
+    """Of the critics: none, "layer" (Hiraoka et al. 2022), that without learned scales, "batch" (Bhatt et al. 2024)."""
     buffer_size: PerMember = setting(1_000_000, least=1, most=2**24)
     """Transitions remembered (paper: 1,000,000)."""
     learning_starts: int = setting(500, least=0, shapes=True)
@@ -129,7 +138,14 @@ class Agents(ContinuousAgents):
         actor_sizes = (observation_size, *settings.hidden, 2 * action_size)
         critic_sizes = (observation_size + action_size, *settings.hidden, 1)
         self.actor = MLP(actor_sizes, seeds, activation=torch.relu_, purpose="actor").to(device)
-        self.critic = MLP(critic_sizes, seeds, activation=torch.relu_, copies=2, purpose="critic").to(device)
+        self.critic = MLP(
+            critic_sizes,
+            seeds,
+            activation=torch.relu_,
+            copies=2,
+            purpose="critic",
+            normalization=settings.normalization,
+        ).to(device)
         self.target_actor = deepcopy(self.actor).requires_grad_(False)
         self.target_critic = deepcopy(self.critic).requires_grad_(False)
         self.actor_optimizer = Adam(self.actor, settings.actor_learning_rate)
@@ -143,6 +159,11 @@ class Agents(ContinuousAgents):
         self.log_temperature = nn.ParameterList([settings.initial_temperature.log()[:, None].clone()])
         rate = torch.where(settings.learn_temperature, settings.temperature_learning_rate, 0.0)
         self.temperature_optimizer = Adam(self.log_temperature, rate)
+
+        self.evaluated = Evaluated(self.actor, settings.average)
+        online = [self.actor_weights, self.critic_weights, self.temperature_optimizer.weights]
+        slow = [self.target_actor_weights, self.target_critic_weights, *self.evaluated.weights]
+        self.resets = Resets(settings.reset_every, [*online, *slow])
 
     @torch.no_grad()
     def act(
@@ -170,11 +191,12 @@ class Agents(ContinuousAgents):
         with torch.no_grad():
             outputs = self.label_actor(batch.next_observation)
             next_action, log_prob = squashed_gaussian(outputs, noise["next_action"].view_as(batch.action))
-            values = value(self.target_critic, batch.next_observation, next_action)
+            now, after = (batch.observation, batch.action), (batch.next_observation, next_action)
+            values = value(self.target_critic, *after, beside=now)
             soft_value = self.smaller(values) - temperature * log_prob
             y = batch.reward + s.gamma[:, None] * (1 - batch.terminated) * soft_value
 
-        q = value(self.critic, batch.observation, batch.action)
+        q = value(self.critic, *now, beside=after)
         loss = 0.5 * (q - y[:, None]).square().mean(-1).sum(-1)
         self.critic_optimizer.descend(loss.sum())
 
@@ -190,6 +212,8 @@ class Agents(ContinuousAgents):
         soft_update([self.critic_weights], [self.target_critic_weights], tau := self.clock.tick())
         if self.any_follows:
             soft_update([self.actor_weights], [self.target_actor_weights], tau)
+        self.evaluated.update(self.actor_weights)
+        self.resets.tick()
 
         q = q.detach()
         return {
@@ -203,4 +227,4 @@ class Agents(ContinuousAgents):
     @torch.no_grad()
     def policy(self, observation: Float[Tensor, "member batch observation"]) -> Float[Tensor, "member batch action"]:
         """The deterministic action that is evaluated: tanh of the mean."""
-        return self.actor(observation).chunk(2, -1)[0].tanh()
+        return self.evaluated.of(self.actor)(observation).chunk(2, -1)[0].tanh()

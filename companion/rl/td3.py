@@ -33,9 +33,12 @@ from torch import Tensor
 
 from companion.averaging import soft_update
 from companion.members import MLP, Adam, flatten
+from companion.members.networks import NORMALIZATIONS
 from companion.rl.clock import MemberClock
 from companion.rl.continuous import ContinuousAgents, value
+from companion.rl.evaluated import Evaluated
 from companion.rl.replay import Batch
+from companion.rl.resets import Resets
 from companion.runs.settings import PerMember, Settings, setting
 
 __all__ = ["Agents", "TD3Settings"]
@@ -64,12 +67,18 @@ class TD3Settings(Settings):
     """Whether the label takes the smaller of the two critics' values (paper: yes), else the first critic's."""
     target_actor: PerMember = setting(True)
     """Whether the label's action comes from the actor's slow copy (paper: yes), else from the actor itself."""
+    reset_every: PerMember = setting(0, least=0)
+    """Updates from one reset of all networks to the next (Nikishin et al. 2022); 0 is none."""
+    average: PerMember = setting(1.0, least=0, most=1)
+    """Weight of the actor in the average of it that is evaluated; 1 evaluates the actor itself."""
     policy_delay: int = setting(2, least=1, shapes=True)
     """Updates of the critics for each one of the actor (paper: 2, its d)."""
     batch_size: int = setting(64, least=1, shapes=True)
     """Transitions in an update (paper: 100)."""
     hidden: tuple[int, ...] = setting((64, 64), least=1, shapes=True)
     """Units of each hidden layer, rectified linear (paper: 400 and 300)."""
+    normalization: str = setting("none", among=NORMALIZATIONS, shapes=True)
+    """Of the critics: none, "layer" (Hiraoka et al. 2022), that without learned scales, "batch" (Bhatt et al. 2024)."""
     buffer_size: PerMember = setting(1_000_000, least=1, most=2**24)
     """Transitions remembered (paper: all of a million)."""
     learning_starts: int = setting(500, least=0, shapes=True)
@@ -105,7 +114,14 @@ class Agents(ContinuousAgents):
         actor_sizes = (observation_size, *settings.hidden, action_size)
         critic_sizes = (observation_size + action_size, *settings.hidden, 1)
         self.actor = MLP(actor_sizes, seeds, activation=torch.relu_, purpose="actor").to(device)
-        self.critic = MLP(critic_sizes, seeds, activation=torch.relu_, copies=2, purpose="critic").to(device)
+        self.critic = MLP(
+            critic_sizes,
+            seeds,
+            activation=torch.relu_,
+            copies=2,
+            purpose="critic",
+            normalization=settings.normalization,
+        ).to(device)
         self.target_actor = deepcopy(self.actor).requires_grad_(False)
         self.target_critic = deepcopy(self.critic).requires_grad_(False)
         self.actor_optimizer = Adam(self.actor, settings.actor_learning_rate)
@@ -115,6 +131,9 @@ class Agents(ContinuousAgents):
         self.actor_weights, self.critic_weights = self.actor_optimizer.weights, self.critic_optimizer.weights
         self.target_actor_weights = flatten(self.target_actor)
         self.target_critic_weights = flatten(self.target_critic).view_as(self.critic_weights)
+        self.evaluated = Evaluated(self.actor, settings.average)
+        slow = [self.target_actor_weights, self.target_critic_weights, *self.evaluated.weights]
+        self.resets = Resets(settings.reset_every, [self.actor_weights, self.critic_weights, *slow])
 
     def learn(self, batch: Batch, noise: dict[str, Tensor], update: int) -> dict[str, Float[Tensor, "member"]]:
         """One update of the critics, one of the actor if it is its turn, and one of the slow copies if it is theirs.
@@ -133,10 +152,11 @@ class Agents(ContinuousAgents):
             bound = s.target_noise_clip[:, None]
             smoothing = (s.target_noise[:, None] * noise["smoothing"]).clamp(-bound, bound).view_as(batch.action)
             next_action = (self.label_actor(batch.next_observation).tanh() + smoothing).clamp(-1, 1)
-            values = value(self.target_critic, batch.next_observation, next_action)
+            now, after = (batch.observation, batch.action), (batch.next_observation, next_action)
+            values = value(self.target_critic, *after, beside=now)
             y = batch.reward + s.gamma[:, None] * (1 - batch.terminated) * self.smaller(values)
 
-        q = value(self.critic, batch.observation, batch.action)
+        q = value(self.critic, *now, beside=after)
         loss = (q - y[:, None]).square().mean(-1).sum(-1)
         self.critic_optimizer.descend(loss.sum())
 
@@ -148,6 +168,8 @@ class Agents(ContinuousAgents):
         online = [self.critic_weights, self.actor_weights]
         target = [self.target_critic_weights, self.target_actor_weights]
         soft_update(online, target, self.clock.tick())
+        self.evaluated.update(self.actor_weights)
+        self.resets.tick()
 
         q = q.detach()
         return {"loss": loss.detach(), "q_mean": q[:, 0].mean(-1), "q_max": q.abs().amax((1, 2))}

@@ -40,10 +40,10 @@ def train(
         run["return"].sel(tau=0.005).median("seed")
 
     A setting given as a list is swept and becomes a dimension of the result. Settings that are numbers train side by
-    side in one program; those that decide shapes (``hidden``, ``batch_size``, ``learning_starts``) one value after
-    another. The agent with seed 5 is the same whichever others train beside it: on a CPU bit for bit where the widths
-    of its hidden layers are multiples of 16, and to float32 rounding otherwise, since matrix kernels treat unaligned
-    rows differently.
+    side in one program; those that decide shapes (``hidden``, ``batch_size``, ``learning_starts``) or the networks
+    (``normalization``) one value after another. The agent with seed 5 is the same whichever others train beside it: on
+    a CPU bit for bit where the widths of its hidden layers are multiples of 16, and to float32 rounding otherwise,
+    since matrix kernels treat unaligned rows differently.
 
     A long run survives what happens to long runs:
 

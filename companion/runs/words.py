@@ -34,6 +34,8 @@ THEIRS = {
     "policy_delay": "policy_freq policy_frequency actor_delay delay",
     "initial_temperature": "alpha ent_coef temperature init_temperature init_alpha",
     "learn_temperature": "autotune auto_alpha learn_alpha automatic_entropy_tuning",
+    "normalization": "norm norm_type layer_norm layernorm use_layer_norm ln batch_norm batchnorm use_batch_norm bn",
+    "reset_every": "resets reset_interval reset_freq reset_frequency reset_period",
     "queue_size": "k queue_length num_negatives memory_size",
     "temperature": "t temp softmax_temperature",
     "encoder": "arch backbone model network",

@@ -9,6 +9,7 @@ from sklearn.datasets import load_digits
 
 from companion.members import Streams
 from companion.runs.settings import at_least_one, one_of
+from companion.supervised.pictures import redrawn
 
 __all__ = ["DATASETS", "Split", "split"]
 
@@ -103,7 +104,5 @@ def split(
     classes = int(labels.max()) + 1
     order = np.argsort(Streams(seeds, "split").uniform(labels.size), axis=1, kind="stable")
     test, train = np.split(order, [tested], axis=1)
-    noise = Streams(seeds, "labels")
-    redrawn = noise.uniform(train.shape[1]) < np.reshape(np.float32(label_noise), (-1, 1))
-    noisy = np.where(redrawn, noise.integers(classes, train.shape[1]), labels[train])
+    noisy = redrawn(labels[train], classes, seeds, label_noise)
     return Split(inputs[train], noisy, inputs[test], labels[test], classes)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from companion import TargetNetwork, hard_update, soft_update, soft_update_numpy, warmup
+from companion.averaging import reestimate_batch_norm
 
 
 def network(seed: int = 0) -> nn.Sequential:
@@ -476,6 +477,33 @@ class TestBug12WrongArguments:
             target.update(online)
             gaps.append((online.weight - target.module.weight).item())
         assert gaps == pytest.approx([1.0, 0.5, 0.5, 0.25], abs=1e-6)
+
+
+class TestBug14StatisticsOfOtherWeights:
+    """Lightning-AI/pytorch-lightning #14866: the pass over the data has a momentum of 0, which moves nothing."""
+
+    def test_a_pass_with_momentum_0_where_none_was_meant(self) -> None:
+        averaged = network()
+        stale = copy.deepcopy(averaged[1].running_mean)
+        theirs = copy.deepcopy(averaged).train()
+        theirs[1].momentum = 0.0
+        for batch in batches(4):
+            theirs(batch)
+        assert torch.equal(theirs[1].running_mean, stale)
+        reestimate_batch_norm(averaged, batches(4))
+        fed = averaged[0](batches(4).flatten(0, 1)).detach()
+        torch.testing.assert_close(averaged[1].running_mean, fed.mean(0))
+
+    def test_torchs_pass_runs_dropout_and_so_is_another_each_time(self) -> None:
+        deep = nn.Sequential(nn.Dropout(0.5), nn.BatchNorm1d(3))
+        found = []
+        for _ in range(2):
+            torch.optim.swa_utils.update_bn(batches(1), deep)
+            found.append(deep[1].running_var.clone())
+        assert not torch.equal(*found)
+        for _ in range(2):
+            reestimate_batch_norm(deep, batches(1))
+            torch.testing.assert_close(deep[1].running_var, batches(1)[0].var(0))
 
 
 class TestTheAnchorThatWasNotThere:

@@ -85,3 +85,79 @@ def test_flatten_refuses_parameters_that_do_not_share_the_member_axis():
         flatten(nn.Sequential(nn.Linear(3, 2), nn.Linear(2, 4)))
     with pytest.raises(ValueError, match="share member count"):
         flatten(nn.ReLU())
+
+
+def normalized(network: MLP, member: int) -> tuple[list[nn.Module], nn.Sequential]:
+    """One member with torch's own layers in float64, and those that normalise."""
+    norms = []
+    for norm, width in zip(network.norms, (4, 32, 16) if network.batch_norm else (32, 16), strict=True):
+        theirs = nn.BatchNorm1d(width, eps=1e-3, momentum=0.01) if network.batch_norm else nn.LayerNorm(width)
+        norms.append(theirs.double())
+        if hasattr(norm, "scale"):
+            theirs.weight.data, theirs.bias.data = norm.scale[member, 0].double(), norm.shift[member, 0].double()
+    *hidden, last = (layer for layer in single(network, member) if isinstance(layer, nn.Linear))
+    if network.layer_norm:
+        parts = [(linear, norm, nn.ReLU()) for linear, norm in zip(hidden, norms, strict=True)]
+    else:
+        parts = [(norms[0],), *((linear, nn.ReLU(), norm) for linear, norm in zip(hidden, norms[1:], strict=True))]
+    return norms, nn.Sequential(*(layer for part in parts for layer in part), last)
+
+
+@pytest.mark.parametrize("normalization", ["layer", "fixed-layer", "batch"])
+def test_a_normalised_member_computes_what_torchs_layers_do(normalization):
+    network = MLP((4, 32, 16, 2), seeds=[0, 1, 2], copies=2, normalization=normalization)
+    generator = torch.Generator().manual_seed(0)
+    for parameter in network.norms.parameters():
+        parameter.data += 0.3 * torch.randn(parameter.shape, generator=generator)
+    x, beside = 3 + torch.randn(2, 3, 10, 4, generator=generator)
+    together, later = network(x, beside), network(x)
+    assert together.shape == (3, 2, 10, 2)
+    torch.testing.assert_close(network.first(x), later[:, 0])
+    for member in range(3):
+        for copy in range(2):
+            norms, theirs = normalized(network, 2 * member + copy)
+            expected = theirs(torch.cat((x[member], beside[member])).double())[:10]
+            torch.testing.assert_close(together[member, copy].double(), expected, rtol=1e-4, atol=1e-5)
+            for norm in norms if normalization == "batch" else ():
+                norm.running_var = (norm.running_var - 0.99) * 19 / 20 + 0.99  # torch averages the unbiased variance
+            expected = theirs.eval()(x[member].double())
+            torch.testing.assert_close(later[member, copy].double(), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_averages_of_a_batch_move_where_two_are_given_and_there_alone():
+    network = MLP((4, 8, 2), seeds=[0, 1], normalization="batch")
+    x = 5 + torch.ones(2, 6, 4)
+    before = [buffer.clone() for buffer in network.buffers()]
+    network(x), network.first(x)
+    assert all(map(torch.equal, before, network.buffers()))
+    network(x, x)
+    torch.testing.assert_close(network.norms[0].mean, torch.full((2, 1, 4), 0.06))
+    torch.testing.assert_close(network.norms[0].variance, torch.full((2, 1, 4), 0.99))
+
+
+@pytest.mark.parametrize("normalization", ["layer", "fixed-layer", "batch"])
+def test_a_normalised_network_that_diverges_touches_no_other(normalization):
+    network = MLP((4, 8, 2), seeds=[0, 1, 2], normalization=normalization)
+    x = torch.randn(3, 6, 4, generator=torch.Generator().manual_seed(0))
+    wild = x.clone()
+    wild[1] = torch.inf
+    calm = network(x, x)
+    network = MLP((4, 8, 2), seeds=[0, 1, 2], normalization=normalization)
+    assert torch.equal(network(wild, wild)[[0, 2]], calm[[0, 2]])
+    assert network(wild)[1].isnan().all()
+
+
+def test_the_average_of_a_unit_that_died_comes_to_rest_at_zero():
+    network = MLP((4, 8, 2), seeds=[0], normalization="batch")
+    network.biases[0].data -= 100
+    x = torch.ones(1, 6, 4)
+    network(x, x)
+    for _ in range(9_000):  # 0.99 to this power is below what float32 holds
+        network.norms[1](torch.zeros(1, 12, 8), slice(None), joint=True)
+    assert (network.norms[1].mean == 0).all()
+    assert (network.norms[1].variance == 0).all()
+
+
+def test_an_unknown_normalisation_is_refused():
+    with pytest.raises(ValueError, match="'group'; give one of 'none', 'layer', 'fixed-layer', 'batch'"):
+        MLP((4, 8, 2), seeds=[0], normalization="group")

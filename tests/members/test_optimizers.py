@@ -7,6 +7,7 @@ import torch
 
 from companion.averaging import soft_update
 from companion.members import MLP, Adam, optimizers
+from companion.members.subnormal import forget
 
 STEPS = (optimizers.fused_step, optimizers.plain_step)
 
@@ -114,7 +115,7 @@ def test_to_forget_the_last_of_it_changes_no_weight(monkeypatch):
 
 def test_forget_keeps_what_is_no_number():
     average = torch.tensor([1e-31, -1e-31, 1e-29, torch.nan, torch.inf])
-    optimizers.forget(average, 1e-30)
+    forget(average, 1e-30)
     assert average[:3].tolist() == [0.0, 0.0, pytest.approx(1e-29)]
     assert average[3].isnan()
     assert average[4].isinf()

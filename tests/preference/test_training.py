@@ -158,7 +158,7 @@ def test_what_cannot_be_trained_is_refused_before_training(settings, words):
 @pytest.mark.parametrize("kind", EVERY_KIND)
 def test_a_run_keeps_to_its_device(kind: str, monkeypatch):
     with second_device() as device:
-        learn = "_dpo" if kind == "dpo" else "_reinforce"
+        learn = "dpo_loss" if kind == "dpo" else "reinforce_loss"
         monkeypatch.setattr(Learners, learn, device.steps_in(getattr(Learners, learn), "recorded step"))
         run = train(**EVERY_KIND[kind], device=DEVICE, steps=6, evaluate_every=3)
     assert device.steps["recorded step"] == 6
@@ -173,7 +173,7 @@ def test_a_checkpoint_is_taken_from_the_device_and_put_back(tmp_path):
 
 
 def test_a_look_at_data_in_a_step_is_found(monkeypatch):
-    climb = Learners._reinforce
+    climb = Learners.reinforce_loss
 
     def looking(self, uniform):
         loss = climb(self, uniform)
@@ -181,6 +181,6 @@ def test_a_look_at_data_in_a_step_is_found(monkeypatch):
         return loss
 
     with second_device() as device:
-        monkeypatch.setattr(Learners, "_reinforce", device.steps_in(looking))
+        monkeypatch.setattr(Learners, "reinforce_loss", device.steps_in(looking))
         with pytest.raises(DeviceError, match="looks at data"):
             train(device=DEVICE)

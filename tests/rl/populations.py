@@ -1,5 +1,6 @@
 """Populations of agents for tests to update by hand, and what holds them against their float64 references."""
 
+from itertools import chain
 from types import SimpleNamespace
 from typing import Any
 
@@ -8,9 +9,11 @@ import pytest
 import torch
 
 from companion.members import Streams
+from companion.members.networks import NORMALIZATIONS
 from companion.rl.algorithms import ALGORITHMS
 from companion.rl.loop import Loop
 from companion.rl.replay import Batch
+from tests.rl.normalized import BatchNormed, LayerNormed
 from tests.rl.reference import parameters
 
 OBSERVATION, ACTION, BATCH = 3, 2, 16
@@ -24,6 +27,9 @@ SMALL = {
     "evaluation_episodes": 2,
 }
 """Arguments of `rl.train` for a run of a moment."""
+EXACTLY = [("none", torch.float32), *((each, torch.float64) for each in NORMALIZATIONS)]
+"""What is held against the references. Normalised layers have slopes that cancel to nothing: in float32 Adam, which
+divides them by their size, makes of their rounding steps as large as any."""
 _float32_uniform = Streams.uniform
 
 
@@ -86,14 +92,27 @@ def drive(loop: Loop, begin: int, end: int) -> None:
 
 def layers(network: Any, member: int) -> Any:
     """A member's weights and biases in float64; of a network with several copies a list of them."""
-    of_each = [
-        [
-            (w[row].detach().double().numpy().copy(), b[row, 0].detach().double().numpy().copy())
-            for w, b in zip(network.weights, network.biases, strict=True)
-        ]
-        for row in range(member * network.copies, (member + 1) * network.copies)
-    ]
+    rows = range(member * network.copies, (member + 1) * network.copies)
+    of_each = [_of_one(network, row) for row in rows]
     return of_each if network.copies > 1 else of_each[0]
+
+
+def _of_one(network: Any, row: int) -> Any:
+    def numbers(tensor: torch.Tensor) -> np.ndarray:
+        return tensor[row, 0].detach().double().numpy().copy()
+
+    plain = [
+        (w[row].detach().double().numpy().copy(), numbers(b))
+        for w, b in zip(network.weights, network.biases, strict=True)
+    ]
+    norms = [(numbers(norm.scale), numbers(norm.shift)) if hasattr(norm, "scale") else () for norm in network.norms]
+    if network.layer_norm:
+        return LayerNormed([*(layer + norm for layer, norm in zip(plain[:-1], norms, strict=True)), plain[-1]])
+    if network.batch_norm:
+        hidden = [layer + norm for layer, norm in zip(plain[:-1], norms[1:], strict=True)]
+        averages = ([numbers(getattr(norm, name)) for norm in network.norms] for name in ("mean", "variance"))
+        return BatchNormed([norms[0], *hidden, plain[-1]], *averages)
+    return plain
 
 
 def assert_follows(
@@ -141,5 +160,10 @@ def assert_follows(
                 mine, its = layers(getattr(agents, name), m), getattr(reference, name)
                 if getattr(agents, name).copies == 1:
                     mine, its = [mine], [its]
-                for p, q in zip(parameters(*mine), parameters(*its), strict=True):
+                pairs = [*zip(parameters(*mine), parameters(*its), strict=True)]
+                for one, other in zip(mine, its, strict=True):
+                    pairs += zip(
+                        chain(*getattr(one, "averages", ())), chain(*getattr(other, "averages", ())), strict=True
+                    )
+                for p, q in pairs:
                     np.testing.assert_allclose(p, q, **near, err_msg=f"{name}, update {update}, {m}")

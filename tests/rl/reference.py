@@ -10,15 +10,19 @@ from typing import Any
 
 import numpy as np
 
-Network = list[tuple[np.ndarray, np.ndarray]]
+from tests.rl.normalized import BatchNormed, LayerNormed
+
+Network = list[tuple[np.ndarray, ...]]
 
 
 def parameters(*networks: Network) -> list[np.ndarray]:
     return [p for network in networks for layer in network for p in layer]
 
 
-def forward(network: Network, x: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
-    """The output, and each layer's input."""
+def forward(network: Network, x: np.ndarray, beside: np.ndarray | None = None) -> tuple[np.ndarray, list[Any]]:
+    """The output, and each layer's input; one with batch normalisation takes statistics with what is beside it."""
+    if isinstance(network, (LayerNormed, BatchNormed)):
+        return network.forward(x, beside)
     inputs = []
     for i, (weight, bias) in enumerate(network):
         inputs.append(x)
@@ -28,8 +32,10 @@ def forward(network: Network, x: np.ndarray) -> tuple[np.ndarray, list[np.ndarra
     return x, inputs
 
 
-def backward(network: Network, inputs: list[np.ndarray], slope: np.ndarray) -> tuple[list[np.ndarray], np.ndarray]:
+def backward(network: Network, inputs: list[Any], slope: np.ndarray) -> tuple[list[np.ndarray], np.ndarray]:
     """From the output's slope, the gradient in the order of `parameters`, and the slope of the network's input."""
+    if isinstance(network, (LayerNormed, BatchNormed)):
+        return network.backward(inputs, slope)
     gradient: list[np.ndarray] = []
     for i in reversed(range(len(network))):
         weight, _ = network[i]
@@ -114,10 +120,10 @@ class DDPG:
         # yᵢ = rᵢ + γ Q′(sᵢ₊₁, μ′(sᵢ₊₁))
         next_policy = self.target_actor if c.target_actor else self.actor
         a_next = np.tanh(forward(next_policy, s_next)[0])
-        q_next = forward(self.target_critic, joined(s_next, a_next))[0][:, 0]
+        q_next = forward(self.target_critic, joined(s_next, a_next), joined(s, a))[0][:, 0]
         y = np.where(terminated == 1, r, r + c.gamma * q_next)
         # L = 1/N Σ (yᵢ − Q(sᵢ, aᵢ))²
-        q, inputs = forward(self.critic, joined(s, a))
+        q, inputs = forward(self.critic, joined(s, a), joined(s_next, a_next))
         error = q[:, 0] - y
         self.critic_optimizer.step(backward(self.critic, inputs, 2 * error[:, None] / len(r))[0])
         # ∇J ≈ 1/N Σ ∇ₐQ(s, a)|ₐ₌μ₍ₛ₎ ∇μ(s), uphill
@@ -162,12 +168,12 @@ class TD3:
         noise = np.clip(c.target_noise * smoothing.reshape(a.shape), -c.target_noise_clip, c.target_noise_clip)
         a_next = np.clip(np.tanh(forward(next_policy, s_next)[0]) + noise, -1, 1)
         # y ← r + γ minᵢ Q_θ′ᵢ(s′, ã)
-        q_next = [forward(critic, joined(s_next, a_next))[0][:, 0] for critic in self.target_critic]
+        q_next = [forward(critic, joined(s_next, a_next), joined(s, a))[0][:, 0] for critic in self.target_critic]
         y = np.where(terminated == 1, r, r + c.gamma * (np.minimum(*q_next) if c.clipped_double_q else q_next[0]))
         # θᵢ ← argmin N⁻¹ Σ (y − Q_θᵢ(s, a))²
         gradient, errors, values = [], [], []
         for critic in self.critic:
-            q, inputs = forward(critic, joined(s, a))
+            q, inputs = forward(critic, joined(s, a), joined(s_next, a_next))
             error = q[:, 0] - y
             gradient += backward(critic, inputs, 2 * error[:, None] / len(r))[0]
             errors.append(error)
@@ -226,12 +232,12 @@ class SAC:
         temperature = np.exp(self.log_temperature[0])
         # Equations 5 and 6: y = r + γ (minᵢ Q_θ̄ᵢ(s′, a′) − α log π(a′|s′)), J = ½ E (Q − y)²
         after = self.sample(self.target_actor if c.target_actor else self.actor, s_next, next_action)
-        q_next = [forward(critic, joined(s_next, after.a))[0][:, 0] for critic in self.target_critic]
+        q_next = [forward(critic, joined(s_next, after.a), joined(s, a))[0][:, 0] for critic in self.target_critic]
         value = (np.minimum(*q_next) if c.clipped_double_q else q_next[0]) - temperature * after.log_pi
         y = np.where(terminated == 1, r, r + c.gamma * value)
         gradient, errors, values = [], [], []
         for critic in self.critic:
-            q, inputs = forward(critic, joined(s, a))
+            q, inputs = forward(critic, joined(s, a), joined(s_next, after.a))
             error = q[:, 0] - y
             gradient += backward(critic, inputs, error[:, None] / len(r))[0]
             errors.append(error)

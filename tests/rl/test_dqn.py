@@ -5,7 +5,7 @@ import torch
 
 from companion.rl.environments import Environment
 from tests.rl import reference
-from tests.rl.populations import assert_follows, drive, population, update_once
+from tests.rl.populations import EXACTLY, assert_follows, drive, population, update_once
 
 MEMBERS, ACTIONS = 6, 2
 
@@ -14,8 +14,8 @@ def learn(agents, update: int, members: int = MEMBERS) -> None:
     update_once(agents, update, members, actions=ACTIONS)
 
 
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
-def test_updates_are_those_of_the_papers_equations(dtype):
+@pytest.mark.parametrize(("normalization", "dtype"), EXACTLY[:-1])
+def test_updates_are_those_of_the_papers_equations(normalization, dtype):
     own = {
         "tau": [1.0, 0.01, 1.0, 0.2, 1.0, 0.005],
         "period": [1, 1, 3, 2, 5, 1],
@@ -24,6 +24,7 @@ def test_updates_are_those_of_the_papers_equations(dtype):
         "double_q": [False, True, True, False, True, False],
         "error_clip": [1.0, 1.0, 0.3, 5.0, float("inf"), 1.0],
     }
+    own["normalization"] = normalization
     assert_follows(reference.DQN, "dqn", own, (), dtype=dtype, actions=ACTIONS, names=("online", "target"))
 
 

@@ -55,6 +55,22 @@ def test_so_does_one_in_a_world_on_the_cpu(algorithm):
     assert device.steps == {"recorded step": STEPS["steps"] - STEPS["learning_starts"], "step": 0}
 
 
+BESIDE = {"tau": [1.0, 0.1], "reset_every": [0, 3], "average": [1.0, 0.1]}
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "normalization"),
+    [("dqn", "layer"), *((algorithm, each) for algorithm in CONTINUOUS for each in ("layer", "batch"))],
+)
+def test_so_does_one_with_normalised_layers_resets_and_an_average(algorithm, normalization, tmp_path):
+    with second_device() as device:
+        train(algorithm, **BESIDE, normalization=normalization, film=True)
+    assert device.steps == {"recorded step": STEPS["steps"], "step": 0}
+    with second_device() as device:
+        in_slices(partial(train, algorithm, **BESIDE, normalization=normalization), tmp_path / "run.pt")
+    assert device.saved[0] == {DEVICE}
+
+
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_a_checkpoint_is_taken_and_put_back(algorithm, tmp_path):
     with second_device() as device:

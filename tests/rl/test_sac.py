@@ -5,11 +5,11 @@ import torch
 
 from companion.rl.sac import squashed_gaussian
 from tests.rl import reference
-from tests.rl.populations import ACTION, OBSERVATION, assert_follows, population, update_once
+from tests.rl.populations import ACTION, EXACTLY, OBSERVATION, assert_follows, population, update_once
 
 
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
-def test_updates_are_those_of_the_papers_equations(dtype):
+@pytest.mark.parametrize(("normalization", "dtype"), EXACTLY)
+def test_updates_are_those_of_the_papers_equations(normalization, dtype):
     own = {
         "tau": [0.005, 1.0, 0.2, 1.0, 0.05, 0.0, 0.3, 0.01],
         "period": [1, 1, 2, 4, 3, 1, 5, 1],
@@ -23,6 +23,7 @@ def test_updates_are_those_of_the_papers_equations(dtype):
         "clipped_double_q": [True, False, True, True, False, True, False, True],
         "target_actor": [False, False, True, False, True, False, True, True],
     }
+    own["normalization"] = normalization
     assert_follows(reference.SAC, "sac", own, ("next_action", "new_action"), dtype=dtype)
 
 

@@ -57,13 +57,16 @@ def held(thing, path: str = "loop", seen: set | None = None) -> Iterator[tuple[s
 
 @pytest.fixture
 def fake_loop(make_loop, request):
-    algorithm = getattr(request, "param", "dqn")
+    algorithm, _, normalization = getattr(request, "param", "dqn").partition(" ")
     loop = make_loop(
         "Pendulum-v1" if algorithm in CONTINUOUS else "CartPole-v1",
         algorithm=algorithm,
         tau=[1.0, 0.01],
         period=[1, 7],
         buffer_size=[1, 50],
+        reset_every=[0, 2],
+        average=[1.0, 0.1],
+        normalization=normalization or "none",
         **OWN[algorithm],
         **SHAPES,
     )
@@ -77,7 +80,10 @@ def fake_loop(make_loop, request):
     return mode, loop
 
 
-@pytest.mark.parametrize("fake_loop", ["dqn", *CONTINUOUS], indirect=True)
+NORMALIZED = ["dqn layer", *(f"{algorithm} {each}" for algorithm in CONTINUOUS for each in ("layer", "batch"))]
+
+
+@pytest.mark.parametrize("fake_loop", ["dqn", *CONTINUOUS, *NORMALIZED], indirect=True)
 def test_a_whole_step_reads_nothing_back_and_keeps_every_shape(fake_loop):
     mode, loop = fake_loop
     before = {path: (id(t), t.shape) for path, t in held(loop)}

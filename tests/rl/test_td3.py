@@ -4,14 +4,14 @@ import pytest
 import torch
 
 from tests.rl import reference
-from tests.rl.populations import assert_follows, population, update_once
+from tests.rl.populations import EXACTLY, assert_follows, population, update_once
 
 MEMBERS = 8
 
 
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize(("normalization", "dtype"), EXACTLY)
 @pytest.mark.parametrize("policy_delay", [1, 2, 3])
-def test_updates_are_those_of_the_papers_equations(policy_delay, dtype):
+def test_updates_are_those_of_the_papers_equations(policy_delay, normalization, dtype):
     own = {
         "tau": [0.005, 1.0, 0.2, 1.0, 0.05, 0.0, 0.3, 0.01],
         "period": [2, 1, 2, 4, 1, 1, 3, 2],
@@ -23,7 +23,13 @@ def test_updates_are_those_of_the_papers_equations(policy_delay, dtype):
         "clipped_double_q": [True, False, True, True, False, True, False, True],
         "target_actor": [True, True, False, True, False, True, True, True],
     }
-    assert_follows(reference.TD3, "td3", {**own, "policy_delay": policy_delay}, ("smoothing",), dtype=dtype)
+    assert_follows(
+        reference.TD3,
+        "td3",
+        {**own, "policy_delay": policy_delay, "normalization": normalization},
+        ("smoothing",),
+        dtype=dtype,
+    )
 
 
 @pytest.mark.parametrize("policy_delay", [1, 2, 3])

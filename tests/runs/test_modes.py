@@ -6,7 +6,7 @@ import functools
 import pytest
 import torch
 
-from companion import rl, supervised, vision
+from companion import generation, rl, supervised, vision
 from companion.runs.modes import plain_modes
 from tests.helpers import assert_same_run
 from tests.rl.populations import SMALL
@@ -20,6 +20,10 @@ CALLS = {
     "dqn in gymnasium": lambda: rl.train("dqn", "Acrobot-v1", **AGENTS, horizon=5),
     **{name: lambda name=name: rl.train(name, "Pendulum-v1", **AGENTS) for name in ("ddpg", "td3", "sac")},
     "supervised": lambda: supervised.train("digits", steps=10, batch_size=4, seeds=2, tau=[0.5, 0.1], progress=False),
+    **{
+        name: lambda name=name: generation.train(name, steps=10, seeds=2, tau=[0.5, 0.1], samples=16, progress=False)
+        for name in generation.METHODS
+    },
     "byol": lambda: vision.train("byol", PICTURES, **OF_PICTURES, keep_features=True),
     "moco": lambda: vision.train("moco", PICTURES, **OF_PICTURES, queue_size=64),
 }

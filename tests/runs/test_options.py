@@ -6,14 +6,16 @@ import time
 import pytest
 import torch
 
-from companion import rl, supervised, vision
+from companion import generation, rl, supervised, vision
 from companion.runs.options import Options, choose_device
 from companion.runs.run import origin
 
 OPTIONS = ["device", "checkpoint", "checkpoint_every", "minutes", "progress"]
 
 
-@pytest.mark.parametrize("train", [rl.train, supervised.train, vision.train], ids=lambda train: train.__module__)
+@pytest.mark.parametrize(
+    "train", [rl.train, supervised.train, vision.train, generation.train], ids=lambda train: train.__module__
+)
 def test_every_training_call_shows_and_describes_them(train):
     *own, settings = inspect.signature(train).parameters
     assert settings == "settings"

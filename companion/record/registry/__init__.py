@@ -1,9 +1,6 @@
 """Every recording of the book, by name; a file holds those of the chapter that is about it."""
 
-from companion.record.registry import anchors, byol, ddpg, dqn, ema, moco, sac, td3
+from companion.record.registry import anchors, byol, ddpg, dqn, ema, generators, moco, sac, td3, teachers
 
-RECORDINGS = {
-    recording.name: recording
-    for chapter in (ema, dqn, ddpg, td3, sac, moco, byol, anchors)
-    for recording in chapter.RECORDINGS
-}
+CHAPTERS = (ema, dqn, ddpg, td3, sac, moco, byol, teachers, generators, anchors)
+RECORDINGS = {recording.name: recording for chapter in CHAPTERS for recording in chapter.RECORDINGS}
