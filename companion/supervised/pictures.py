@@ -18,8 +18,10 @@ __all__ = ["Pictures", "redrawn"]
 class Pictures:
     """What networks train on and what they are judged on: the same pictures for all of them::
 
-    drawn = vision.shapes(train=1_000, test=1_000)
-    Pictures(drawn.train.images, drawn.train.labels, drawn.test.images, drawn.test.labels, len(drawn.classes))
+        drawn = vision.shapes(train=1_000, test=1_000)
+        Pictures(drawn.train.images, drawn.train.labels, drawn.test.images, drawn.test.labels, len(drawn.classes))
+
+    Label noise redraws some of the labels for each member (:func:`redrawn`); what is held out keeps the true ones.
     """
 
     images: UInt8[Tensor, "picture channel height width"]
