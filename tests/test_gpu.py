@@ -11,6 +11,7 @@ from collections.abc import Callable
 import nbformat
 import numpy as np
 import pytest
+import torch
 
 import gpu
 import gpu_small
