@@ -123,7 +123,7 @@ def test_the_ends_of_tau():
 def test_an_observer_changes_nothing_and_a_teacher_in_the_loop_does():
     for method, observes in {"labels-only": True, "pseudo-labels": True, "fixmatch": True, "mean-teacher": False,
                              "fixmatch-teacher": False}.items():  # fmt: skip
-        run = train(method=method, tau=[1.0, 0.003], weight=20.0, threshold=0.11, ramp_up=0.0)["error"]
+        run = train(method=method, tau=[1.0, 0.003], weight=20.0, threshold=0.3, ramp_up=0.0, steps=120)["error"]
         same = np.array_equal(*(run.sel(which="online", tau=tau) for tau in (1.0, 0.003)))
         assert same is observes, method
 
