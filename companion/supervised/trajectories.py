@@ -38,7 +38,7 @@ class TrajectorySettings(Settings):
     label_noise: PerMember = setting(0.0, least=0, most=1)
     """Share of the training labels that are redrawn uniformly, once, before training."""
     optimizer: str = setting("sgd", among=tuple(OPTIMIZERS), shapes=True)
-    """``"sgd"``, ``"lookahead"`` or ``"schedule-free"`` (:mod:`companion.supervised.optimizers`)."""
+    """``"sgd"``, ``"lookahead"`` or ``"schedule-free"``."""
     batch_size: int = setting(64, least=2, shapes=True)
     """Pictures in a step. Each is seen once an epoch, in a new order; what does not fill a batch is left out."""
     widths: tuple[int, ...] = setting((8, 16, 16), least=1, shapes=True)
