@@ -34,7 +34,7 @@ def power_sigma(gamma: Number) -> float:
         TypeError: ``gamma`` is not a number.
         ValueError: ``gamma`` is negative or not finite.
 
-    Source: Karras et al. (arXiv:2312.02696), equation (123).
+    Source: Karras et al. (arXiv:2312.02696), equation (123); equation (12.8) of the book.
     """
     gamma = nonnegative(gamma, "gamma")
     return math.sqrt((gamma + 1) / (gamma + 3)) / (gamma + 2)
@@ -126,8 +126,8 @@ def posthoc_weights(
     Raises:
         ValueError: There is no snapshot, or one is longer than ``wanted``.
 
-    Source: Karras et al. (arXiv:2312.02696), Algorithm 3. They have the inner products of power functions in closed
-    form; here the profiles are summed over the iterates, so that any will do.
+    Source: Karras et al. (arXiv:2312.02696), Algorithm 3; equation (12.9) of the book. They have the inner products of
+    power functions in closed form; here the profiles are summed over the iterates, so that any will do.
     """
     rows = np.zeros((len(kept), len(wanted)))
     if len(rows) == 0 or max(map(len, kept)) > len(wanted):

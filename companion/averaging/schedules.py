@@ -80,7 +80,7 @@ def power(gamma: Number) -> Schedule:
         TypeError: ``gamma`` is not a number.
         ValueError: ``gamma`` is negative or not finite.
 
-    Source: Karras et al. (arXiv:2312.02696), equation (127).
+    Source: Karras et al. (arXiv:2312.02696), equation (127); equation (12.7) of the book.
     """
     return partial(_power, gamma=nonnegative(gamma, "gamma"))
 
