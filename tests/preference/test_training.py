@@ -35,7 +35,8 @@ def test_a_member_is_the_same_whichever_others_train_beside_it(kind: str):
     among = train(**settings, beta=[1.0, 0.4], learning_rate=[0.05, 0.15], seeds=[2, 5])
     for name in alone.data_vars:
         same = among[name].sel(beta=0.4, learning_rate=0.15, seed=[5])
-        np.testing.assert_allclose(alone[name], same, rtol=1e-4, atol=1e-6)
+        # to float32's rounding, of which a divergence of a few nats has 1e-6 a step (3e-6 with plain kernels)
+        np.testing.assert_allclose(alone[name], same, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("kind", EVERY_KIND)
