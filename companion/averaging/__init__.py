@@ -13,6 +13,7 @@ from companion.averaging.conventions import (
     variance_ratio,
 )
 from companion.averaging.iterates import ExponentialAverage, PolyakAverage, TailAverage
+from companion.averaging.normalization import reestimate_batch_norm
 from companion.averaging.schedules import constant, cosine, warmup
 from companion.averaging.signals import ema, ema_demo, ema_weights, soft_update_numpy
 from companion.averaging.target import TargetNetwork
@@ -37,6 +38,7 @@ __all__ = [
     "half_life",
     "hard_update",
     "mean_lag",
+    "reestimate_batch_norm",
     "soft_update",
     "soft_update_numpy",
     "tau_to_ema_decay",
