@@ -1,5 +1,6 @@
 """The one idea of the book: ``target ← tau·online + (1 − tau)·target``, from iterate averages to target networks."""
 
+from companion.averaging.advice import Advice, advise
 from companion.averaging.clock import Clock
 from companion.averaging.conventions import (
     Convention,
@@ -20,12 +21,14 @@ from companion.averaging.target import TargetNetwork
 from companion.averaging.updates import hard_update, soft_update
 
 __all__ = [
+    "Advice",
     "Clock",
     "Convention",
     "ExponentialAverage",
     "PolyakAverage",
     "TailAverage",
     "TargetNetwork",
+    "advise",
     "constant",
     "convert",
     "cosine",
