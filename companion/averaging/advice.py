@@ -16,8 +16,8 @@ from companion.names import nearest
 
 __all__ = ["Advice", "advise"]
 
-HALF_LIFE = {"constant": 0.05, "falling": 0.01, "noisy": 0.10, "teacher": 0.03}
-"""Half-life as a share of the run: of an observer (constant rate, falling rate, noisy labels) and of a teacher."""
+HALF_LIFE = {"constant": 0.05, "falling": 0.01, "teacher": 0.03}
+"""Half-life as a share of the run: of an observer at a constant and at a falling learning rate, and of a teacher."""
 HORIZONS = 3
 """A critic's copy is followed through so many of the horizons that its values must see."""
 SLOWEST, FASTEST = 0.005, 0.1
@@ -97,7 +97,6 @@ def advise(
     *,
     normalization: str | None = None,
     falling_rate: bool | None = None,
-    noisy_labels: bool | None = None,
     horizon: Number | None = None,
     queue: Number | None = None,
 ) -> Advice:
@@ -106,7 +105,7 @@ def advise(
     =============  ====================================================================================
     role           rule
     =============  ====================================================================================
-    observer       half-life 5 % of the run; 1 % where the learning rate falls, 10 % with noisy labels
+    observer       half-life 5 % of the run; 1 % where the learning rate falls
     critic         ``3 * horizon / steps`` between 0.005 and 0.1; 0.1 with layer norm, 1 with batch norm
     encoder        ``1 / sqrt(queue * steps)``: between a key's wait and the run
     teacher        half-life 3 % of the run
@@ -126,7 +125,6 @@ def advise(
         normalization: of the network that is copied, ``"none"`` (the default), ``"layer"`` or ``"batch"``; for a
             critic ``"batch"`` is the joint one of CrossQ. Not of a consistency target or an anchor.
         falling_rate: of an observer: whether the learning rate falls to nearly 0.
-        noisy_labels: of an observer: whether many labels are wrong.
         horizon: of a critic: steps ahead that its values must see, by default 100, which is 1 / (1 - 0.99).
         queue: of an encoder: steps that a key waits before it is used (MoCo: queue over batch), by default 1.
 
@@ -140,7 +138,6 @@ def advise(
     given = {
         "normalization": normalization,
         "falling_rate": falling_rate,
-        "noisy_labels": noisy_labels,
         "horizon": horizon,
         "queue": queue,
     }
@@ -149,16 +146,11 @@ def advise(
     return rule(steps, **{name: value for name, value in given.items() if value is not None})
 
 
-def _observer(
-    steps: int, normalization: str = "none", falling_rate: bool = False, noisy_labels: bool = False
-) -> Advice:
-    kind = "falling" if falling_rate else "noisy" if noisy_labels else "constant"
-    watch = {
-        "constant": "the raw network beside it: the gap is the noise that a falling rate would remove as well",
-        "falling": "whether it beats the raw network at all: a falling rate takes most of the gain",
-        "noisy": "held-out error, raw beside averaged; neighbouring half-lives differ little",
-    }[kind]
-    share = HALF_LIFE[kind]
+def _observer(steps: int, normalization: str = "none", falling_rate: bool = False) -> Advice:
+    share = HALF_LIFE["falling" if falling_rate else "constant"]
+    watch = "the raw network beside it, by the measure that counts"
+    if falling_rate:
+        watch += ": a falling rate takes most of the gain"
     return Advice(
         role="observer",
         steps=steps,
@@ -175,7 +167,7 @@ def _critic(steps: int, normalization: str = "none", horizon: Number = 100) -> A
     plain = min(max(HORIZONS * horizon / steps, SLOWEST), FASTEST)
     tau, rule = {
         "none": (plain, f"{HORIZONS} horizons of {horizon:g} steps in the run, within {SLOWEST:g} and {FASTEST:g}"),
-        "layer": (FASTEST, "layer norm: a fast copy did as well as a slow one"),
+        "layer": (FASTEST, "layer norm: in DQN a fast copy did better than a slow one, and than none"),
         "batch": (1.0, "joint batch norm: no slow copy was needed"),
     }[normalization]
     watch = "what is predicted beside what is obtained, and the largest value"
@@ -249,7 +241,7 @@ def _anchor(steps: int) -> Advice:
 
 
 ROLES: dict[str, tuple[Callable[..., Advice], tuple[str, ...]]] = {
-    "observer": (_observer, ("normalization", "falling_rate", "noisy_labels")),
+    "observer": (_observer, ("normalization", "falling_rate")),
     "critic": (_critic, ("normalization", "horizon")),
     "encoder": (_encoder, ("normalization", "queue")),
     "teacher": (_teacher, ("normalization",)),

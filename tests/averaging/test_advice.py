@@ -16,8 +16,7 @@ ROLES = ("observer", "critic", "encoder", "teacher", "consistency", "anchor")
     [
         ({}, 0.05),
         ({"falling_rate": True}, 0.01),
-        ({"noisy_labels": True}, 0.10),
-        ({"falling_rate": True, "noisy_labels": True}, 0.01),
+        ({"normalization": "layer"}, 0.05),
     ],
 )
 @pytest.mark.parametrize("steps", [2_000, 50_000, 1_000_000])

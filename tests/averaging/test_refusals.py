@@ -296,7 +296,11 @@ CASES = {
     "a horizon of 0": ("advise('critic', 10, horizon=0)", "ValueError", "horizon 0 pass 1 or more"),
     "a queue of NaN": ("advise('encoder', 10, queue=math.nan)", "ValueError", "queue nan pass 1 or more"),
     "a horizon in words": ("advise('critic', 10, horizon='far')", "TypeError", "horizon 'far' str"),
-    "noise as a number": ("advise('observer', 10, noisy_labels=1)", "TypeError", "noisy_labels 1 int True or False"),
+    "a rate that falls by 1": (
+        "advise('observer', 10, falling_rate=1)",
+        "TypeError",
+        "falling_rate 1 int True or False",
+    ),
 }
 
 RUN = """
