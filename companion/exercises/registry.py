@@ -7,7 +7,7 @@ from companion import exercises
 from companion.exercises.exercise import Exercise, called
 from companion.names import nearest
 
-READING_ORDER = ["iterates", "ema", "bootstrapping", "dqn", "ddpg", "td3", "sac", "moco", "byol"]
+READING_ORDER = ["iterates", "ema", "bootstrapping", "dqn", "ddpg", "td3", "sac", "moco", "byol", "choosing"]
 """The order in which the topics are shown; a topic that is not named comes after these."""
 
 
