@@ -1,5 +1,6 @@
 """The one idea of the book: ``target ← tau·online + (1 − tau)·target``, from iterate averages to target networks."""
 
+from companion.averaging.advice import Advice, advise
 from companion.averaging.bank import Bank
 from companion.averaging.clock import Clock
 from companion.averaging.conventions import (
@@ -28,6 +29,7 @@ from companion.averaging.target import TargetNetwork
 from companion.averaging.updates import hard_update, soft_update
 
 __all__ = [
+    "Advice",
     "Bank",
     "Clock",
     "Convention",
@@ -35,6 +37,7 @@ __all__ = [
     "PolyakAverage",
     "TailAverage",
     "TargetNetwork",
+    "advise",
     "constant",
     "convert",
     "cosine",

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from companion import TargetNetwork, hard_update, soft_update, soft_update_numpy, warmup
+from companion import TargetNetwork, hard_update, rl, soft_update, soft_update_numpy, warmup
 from companion.averaging import reestimate_batch_norm
 
 
@@ -457,6 +457,18 @@ class TestBug12WrongArguments:
         soft_update(online, target, 0.01, buffers="average")
         assert torch.equal(online[1].running_mean, before)
         torch.testing.assert_close(target[1].running_mean, 0.01 * before + 0.99 * goal)
+
+    def test_a_switch_of_another_method_that_decides_tau(self) -> None:
+        """CrossQ's train.py: ``crossq_style`` is on by default, and puts 1 in the place of the ``tau`` given."""
+
+        def parsed(tau: float = 0.005, crossq_style: bool = True) -> float:
+            return tau if not crossq_style else 1.0
+
+        assert parsed(tau=0.005) == 1.0  # asked for a slow copy, and got none
+        sizes = {"observation_size": 3, "action_size": 1}
+        for normalization in ("none", "layer", "batch"):
+            agents = rl.make_agents("sac", tau=0.005, normalization=normalization, **sizes)
+            assert agents.settings.tau.tolist() == pytest.approx([0.005])
 
     def test_one_parameter_that_is_a_period_or_a_rate(self) -> None:
         """keras-rl/keras-rl #55: ``target_model_update`` is a period from 1 upwards and a rate below."""

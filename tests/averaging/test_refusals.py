@@ -279,6 +279,28 @@ CASES = {
         "ValueError",
         "weight 0",
     ),
+    # advise
+    "a role misspelt": ("advise('critics', 10)", "ValueError", "role 'critics' did you mean 'critic'"),
+    "a role that is no name": ("advise(3, 10)", "ValueError", "role 3 Known"),
+    "advice for half a step": ("advise('critic', 10.5)", "TypeError", "steps 10.5 float whole number"),
+    "advice for a bool of steps": ("advise('critic', True)", "TypeError", "steps True bool"),
+    "advice for no step": ("advise('critic', 0)", "ValueError", "steps 0 pass 1"),
+    "a queue of a critic": ("advise('critic', 10, queue=8)", "ValueError", "queue 8 'critic' leave it out"),
+    "a horizon of a teacher": ("advise('teacher', 10, horizon=9)", "ValueError", "horizon 9 'teacher' leave it out"),
+    "an anchor's rate": ("advise('anchor', 10, falling_rate=False)", "ValueError", "falling_rate 'anchor' leave"),
+    "another normalisation": (
+        "advise('critic', 9, normalization='joint')",
+        "ValueError",
+        "normalization 'joint' pass one of none, layer, batch",
+    ),
+    "a horizon of 0": ("advise('critic', 10, horizon=0)", "ValueError", "horizon 0 pass 1 or more"),
+    "a queue of NaN": ("advise('encoder', 10, queue=math.nan)", "ValueError", "queue nan pass 1 or more"),
+    "a horizon in words": ("advise('critic', 10, horizon='far')", "TypeError", "horizon 'far' str"),
+    "a rate that falls by 1": (
+        "advise('observer', 10, falling_rate=1)",
+        "TypeError",
+        "falling_rate 1 int True or False",
+    ),
 }
 
 RUN = """

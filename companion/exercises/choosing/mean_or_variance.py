@@ -1,0 +1,78 @@
+"""Hand in a pair: the letter of what helps more of the chapter's random problems to converge without a slow copy, the
+mean (A), the variance (B) or both alike (C), and the share that converges with the better one alone.
+"""
+
+from functools import cache
+
+import numpy as np
+
+from companion.exercises import Answer, Exercise, Hint, expect, several
+from companion.rl import linear
+
+COUNT = 20_000
+
+
+def mean_or_variance() -> tuple[str, float]:
+    problems = linear.random_problems(3, COUNT)
+    now = problems.weights[:, None]
+    both = (now + now @ problems.transitions) / 2  # shares of current and next states
+    mean = both @ problems.features
+    sd = np.sqrt(both @ (problems.features - mean) ** 2)
+
+    def share(features: np.ndarray) -> float:
+        problem = linear.LinearTD(features, problems.transitions, problems.rewards, problems.weights, problems.gamma)
+        step_size = 1 / np.linalg.eigvalsh(problem.covariance)[:, -1]
+        return float((linear.growth(problem, step_size) < 1).mean())
+
+    centred, scaled = share(problems.features - mean), share(problems.features / sd)
+    return "A" if centred > scaled else "B", max(centred, scaled)
+
+
+right = cache(mean_or_variance)
+
+
+def is_a_pair(answer: Answer) -> None:
+    """It is a letter and a share."""
+    letter, share = several(answer, 2, "Hand in a pair: the letter and the share.")
+    expect(letter in ("A", "B", "C"), f"The letter is A, B or C; yours is {letter!r}.")
+    expect(isinstance(share, int | float | np.floating), "The share is a number.")
+    expect(share <= 1, "The share is a number between 0 and 1, not a percentage.")
+
+
+def the_letter(answer: Answer) -> None:
+    """One of the two helps, and it is this one."""
+    letter, _ = answer
+    if letter != right()[0]:
+        raise Hint(
+            "Run it: `converges(with_features(centred))` has the mean alone, and "
+            "`converges(with_features(phi / np.sqrt(both @ centred**2)))` the variance. Compare both with the table's "
+            "first row."
+        )
+
+
+def the_share(answer: Answer) -> None:
+    """The share is what chance allows."""
+    _, share = answer
+    want = right()[1]
+    if abs(share - 0.9008) < 0.002:
+        raise Hint("This is the share without any normalisation.")
+    if abs(share - 0.9813) < 0.002:
+        raise Hint("This is the share with mean *and* variance.")
+    expect(
+        abs(share - want) < 0.003, f"Of {COUNT:,} problems it should be near another share. Current *and* next states?"
+    )
+
+
+EXERCISE = Exercise(
+    place=4,
+    title="Mean or variance",
+    difficulty="medium",
+    minutes=20,
+    expects="a pair, such as ('C', 0.95)",
+    solution=mean_or_variance,
+    why="The mean. With γ near 1, a component of the features that is the same for all states is predicted from itself "
+    "almost undiminished, and where the next states have more of it than the current ones it grows, as in w → 2w. To "
+    "subtract the mean over both takes that loop out. The scale alone leaves it in.",
+    checks=[is_a_pair, the_letter, the_share],
+    value=True,
+)
