@@ -21,10 +21,15 @@ HALF_LIFE = {"constant": 0.05, "falling": 0.01, "teacher": 0.03}
 HORIZONS = 3
 """A critic's copy is followed through so many of the horizons that its values must see."""
 SLOWEST, FASTEST = 0.005, 0.1
-"""A critic's tau: TD3's and SAC's, and the largest that still did as well as any without normalised critics."""
+"""A critic's tau: TD3's and SAC's, and the largest that still did as well as any in actor-critics on Pendulum."""
+CLIFF = 0.02
+"""A DQN's tau, whose errors are clipped: with 0.06 its values ran away (chapter "DQN and hard updates")."""
+FRESH_ANCHOR = 0.005
+"""Tau of an anchor where labels are bought anew."""
 CONSISTENCY = 0.05
 """Tau of a consistency model's target (Song et al. 2023: a decay of 0.95 at first)."""
 NORMALIZATIONS = ("none", "layer", "batch")
+VALUES = "what is predicted beside what is obtained, and the largest value"
 
 
 @dataclass(frozen=True)
@@ -99,6 +104,7 @@ def advise(
     falling_rate: bool | None = None,
     horizon: Number | None = None,
     queue: Number | None = None,
+    fresh_labels: bool | None = None,
 ) -> Advice:
     """Where to begin with a slow copy, from what it is for and how long the run is.
 
@@ -106,27 +112,31 @@ def advise(
     role           rule
     =============  ====================================================================================
     observer       half-life 5 % of the run; 1 % where the learning rate falls
-    critic         ``3 * horizon / steps`` between 0.005 and 0.1; 0.1 with layer norm, 1 with batch norm
+    critic         of an actor-critic: ``3 * horizon / steps`` between 0.005 and 0.1; 1 with batch norm
+    dqn            the same, at most 0.02; 0.1 with layer norm
     encoder        ``1 / sqrt(queue * steps)``: between a key's wait and the run
     teacher        half-life 3 % of the run
     consistency    0.05
-    anchor         0: fixed, and the price of the distance is tuned instead
+    anchor         0: fixed, and the price of the distance is tuned instead; 0.005 with fresh labels
     =============  ====================================================================================
 
     The chapters that measured a rule are named in the advice. They did so on small networks and runs of hundreds to
-    ten thousands of steps; at the published lengths of runs the encoder's rule is near BYOL's own tau, the critic's is
-    TD3's and SAC's, and an observer's half-life is longer than the published ones.
+    ten thousands of steps; at the published lengths of runs the encoder's rule is near BYOL's own tau and far below
+    MoCo's, the critic's is TD3's and SAC's, and an observer's half-life is longer than the published ones.
 
     Args:
-        role: ``"observer"`` (nothing learns from it), or in the loop ``"critic"`` (a target network), ``"encoder"``
-            (MoCo, BYOL), ``"teacher"`` (of unlabelled data), ``"consistency"`` (a consistency model's target) or
-            ``"anchor"`` (a policy's reference).
+        role: ``"observer"`` (nothing learns from it), or in the loop ``"critic"`` (the target network of an
+            actor-critic), ``"dqn"`` (that of a Q-network with clipped errors), ``"encoder"`` (MoCo, BYOL),
+            ``"teacher"`` (of unlabelled data), ``"consistency"`` (a consistency model's target) or ``"anchor"`` (a
+            policy's reference).
         steps: updates of the run.
         normalization: of the network that is copied, ``"none"`` (the default), ``"layer"`` or ``"batch"``; for a
-            critic ``"batch"`` is the joint one of CrossQ. Not of a consistency target or an anchor.
+            critic ``"batch"`` is the joint one of CrossQ. Not of a consistency target or an anchor, and not
+            ``"batch"`` of a DQN.
         falling_rate: of an observer: whether the learning rate falls to nearly 0.
-        horizon: of a critic: steps ahead that its values must see, by default 100, which is 1 / (1 - 0.99).
+        horizon: of a critic or a DQN: steps ahead that its values must see, by default 100, which is 1 / (1 - 0.99).
         queue: of an encoder: steps that a key waits before it is used (MoCo: queue over batch), by default 1.
+        fresh_labels: of an anchor: whether labels are bought anew where the policy goes.
 
     Raises:
         ValueError: an unknown role or normalisation, a count below 1, or an argument that the role has no use for.
@@ -140,6 +150,7 @@ def advise(
         "falling_rate": falling_rate,
         "horizon": horizon,
         "queue": queue,
+        "fresh_labels": fresh_labels,
     }
     _check(role, steps, given)
     rule, _ = ROLES[role]
@@ -150,7 +161,7 @@ def _observer(steps: int, normalization: str = "none", falling_rate: bool = Fals
     share = HALF_LIFE["falling" if falling_rate else "constant"]
     watch = "the raw network beside it, by the measure that counts"
     if falling_rate:
-        watch += ": a falling rate takes most of the gain"
+        watch += ": there is little left to gain; this memory is short enough to do no harm"
     return Advice(
         role="observer",
         steps=steps,
@@ -164,27 +175,49 @@ def _observer(steps: int, normalization: str = "none", falling_rate: bool = Fals
 
 
 def _critic(steps: int, normalization: str = "none", horizon: Number = 100) -> Advice:
-    plain = min(max(HORIZONS * horizon / steps, SLOWEST), FASTEST)
-    tau, rule = {
-        "none": (plain, f"{HORIZONS} horizons of {horizon:g} steps in the run, within {SLOWEST:g} and {FASTEST:g}"),
-        "layer": (FASTEST, "layer norm: in DQN a fast copy did better than a slow one, and than none"),
-        "batch": (1.0, "joint batch norm: no slow copy was needed"),
-    }[normalization]
-    watch = "what is predicted beside what is obtained, and the largest value"
-    chapters: tuple[str, ...] = ("DDPG and the soft update", "SAC and entropy", "Choosing")
+    tau, rule = _followed(steps, horizon, FASTEST)
+    watch, chapters = VALUES, ("DDPG and the soft update", "SAC and entropy")
+    if normalization == "batch":
+        tau, rule = (
+            1.0,
+            "joint batch norm learns without a slow copy, as in CrossQ; in a short run a soft one was ahead",
+        )
     if normalization != "none":
-        watch += f"; it did well in {'DQN and SAC' if normalization == 'layer' else 'SAC'}, not in TD3"
-        chapters = ("Choosing",)
+        watch += "; without a slow copy SAC learned so, TD3 did not"
+        chapters = ("SAC and entropy", "Choosing")
     return Advice(
         role="critic",
         steps=steps,
-        tau=_rounded(tau),
+        tau=tau,
         rule=rule,
         warm_up=False,
         buffers=_buffers(normalization, "normalise both batches of an update together"),
         watch=watch,
         chapters=chapters,
     )
+
+
+def _dqn(steps: int, normalization: str = "none", horizon: Number = 100) -> Advice:
+    tau, rule = _followed(steps, horizon, CLIFF)
+    chapters: tuple[str, ...] = ("DQN and hard updates",)
+    if normalization == "layer":
+        tau, rule = FASTEST, "layer norm: a fast copy did better than a slow one, and mostly than none"
+        chapters = ("Choosing",)
+    return Advice(
+        role="dqn",
+        steps=steps,
+        tau=tau,
+        rule=rule,
+        warm_up=False,
+        buffers="nothing: there are none",
+        watch=VALUES,
+        chapters=chapters,
+    )
+
+
+def _followed(steps: int, horizon: Number, fastest: float) -> tuple[float, str]:
+    tau = min(max(HORIZONS * horizon / steps, SLOWEST), fastest)
+    return _rounded(tau), f"{HORIZONS} horizons of {horizon:g} steps in the run, within {SLOWEST:g} and {fastest:g}"
 
 
 def _encoder(steps: int, normalization: str = "none", queue: Number = 1) -> Advice:
@@ -227,12 +260,17 @@ def _consistency(steps: int) -> Advice:
     )
 
 
-def _anchor(steps: int) -> Advice:
+def _anchor(steps: int, fresh_labels: bool = False) -> Advice:
+    rule = "fixed: an anchor that moves is a smaller price of the distance, so tune the price"
+    if fresh_labels:
+        rule = (
+            "labels are bought anew: an average of the policy, or a copy now and then, was better than a fixed anchor"
+        )
     return Advice(
         role="anchor",
         steps=steps,
-        tau=0.0,
-        rule="fixed: an anchor that moves is a smaller price of the distance",
+        tau=FRESH_ANCHOR if fresh_labels else 0.0,
+        rule=rule,
         warm_up=False,
         buffers="nothing: there are none",
         watch="the true reward at equal distance from the start, not at equal steps",
@@ -243,10 +281,11 @@ def _anchor(steps: int) -> Advice:
 ROLES: dict[str, tuple[Callable[..., Advice], tuple[str, ...]]] = {
     "observer": (_observer, ("normalization", "falling_rate")),
     "critic": (_critic, ("normalization", "horizon")),
+    "dqn": (_dqn, ("normalization", "horizon")),
     "encoder": (_encoder, ("normalization", "queue")),
     "teacher": (_teacher, ("normalization",)),
     "consistency": (_consistency, ()),
-    "anchor": (_anchor, ()),
+    "anchor": (_anchor, ("fresh_labels",)),
 }
 """Each role's rule, and the arguments that it takes."""
 
@@ -272,8 +311,9 @@ def _check(role: object, steps: object, given: Mapping[str, object]) -> None:
             if not 1 <= float(value) < math.inf:
                 raise ValueError(f"{name} = {value!r} is not a number of steps; pass 1 or more")
         elif name == "normalization":
-            if value not in NORMALIZATIONS:
-                raise ValueError(f"normalization = {value!r} is unknown; pass one of {', '.join(NORMALIZATIONS)}")
+            known = NORMALIZATIONS[:2] if role == "dqn" else NORMALIZATIONS
+            if value not in known:
+                raise ValueError(f"normalization = {value!r} is unknown; pass one of {', '.join(known)}")
         elif not isinstance(value, bool):
             raise TypeError(f"{name} = {value!r} is a {type(value).__name__}; pass True or False")
 

@@ -8,7 +8,7 @@ import pytest
 import companion
 from companion import Advice, advise
 
-ROLES = ("observer", "critic", "encoder", "teacher", "consistency", "anchor")
+ROLES = ("observer", "critic", "dqn", "encoder", "teacher", "consistency", "anchor")
 
 
 @pytest.mark.parametrize(
@@ -39,14 +39,21 @@ def test_a_critic_is_followed_through_three_horizons_between_two_bounds(steps: i
     assert advise("critic", steps, horizon=horizon).tau == tau
 
 
-def test_a_critic_that_is_normalised_needs_no_slow_copy_or_a_faster_one() -> None:
+def test_a_critic_with_joint_batch_norm_learns_without_a_slow_copy() -> None:
     plain, layer, batch = (advise("critic", 8_000, normalization=each) for each in ("none", "layer", "batch"))
     assert plain == advise("critic", 8_000)
-    assert (layer.tau, batch.tau) == (0.1, 1.0)
-    assert plain.tau < layer.tau
+    assert plain.tau == layer.tau < batch.tau == 1.0
     assert batch.half_life == 0
     assert "TD3" in layer.watch
     assert "TD3" not in plain.watch
+
+
+@pytest.mark.parametrize("steps", [1, 500, 3_500, 6_000, 1_000_000])
+def test_a_dqn_stays_on_this_side_of_its_cliff_unless_it_is_normalised(steps: int) -> None:
+    """With 0.0645 and clipped errors the agents of "DQN and hard updates" ran away."""
+    assert 0.005 <= advise("dqn", steps).tau <= 0.02
+    assert advise("dqn", steps, normalization="layer").tau == 0.1
+    assert advise("dqn", steps).tau <= advise("critic", steps).tau
 
 
 @pytest.mark.parametrize(("steps", "queue", "tau"), [(94_000, 1, 0.0033), (1_000_000, 16, 0.00025), (1, 1, 1.0)])
@@ -61,6 +68,7 @@ def test_a_consistency_target_is_fast_and_an_anchor_stays() -> None:
     anchor = advise("anchor", 5_000)
     assert (anchor.tau, anchor.half_life, anchor.share) == (0.0, math.inf, math.inf)
     assert "it stays" in str(anchor)
+    assert advise("anchor", 5_000, fresh_labels=True).tau == 0.005
 
 
 @pytest.mark.parametrize("role", ["observer", "critic", "encoder", "teacher"])

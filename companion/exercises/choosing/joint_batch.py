@@ -71,8 +71,7 @@ EXERCISE = Exercise(
     expects="a function of (now, after, epsilon) that returns a pair of tensors",
     solution=joint,
     why="The broken code gives each batch statistics of its own. Current and next states differ in what they are, and "
-    "most of all in their actions; normalised apart, the difference between a state and its successor, which is all "
-    "that bootstrapping lives on, is taken out. CrossQ's authors found that one forward pass over both batches is what "
-    "lets batch norm work here at all.",
+    "most of all in their actions; normalised apart, what sets the two batches apart on average is taken out. CrossQ's "
+    "authors found that one forward pass over both batches is what lets batch norm work here at all.",
     checks=[together, uneven, large_epsilon],
 )

@@ -70,9 +70,9 @@ EXERCISE = Exercise(
     minutes=20,
     expects="a pair, such as ('C', 0.95)",
     solution=mean_or_variance,
-    why="The mean. With γ near 1, a component of the features that is the same for all states is predicted from itself "
-    "almost undiminished, and where the next states have more of it than the current ones it grows, as in w → 2w. To "
-    "subtract the mean over both takes that loop out. The scale alone leaves it in.",
+    why="The mean. The mean features of current and of next states, m and m′, put m m′ᵀ into the matrix K of "
+    "chapter 3: where m′ points the way of m and is longer, a value feeds on itself through them, as in w → 2w. Take "
+    "away the mean over both, and m′ is −m: the very part that pushed now pulls back. The scale alone leaves it in.",
     checks=[is_a_pair, the_letter, the_share],
     value=True,
 )
