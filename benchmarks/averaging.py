@@ -125,16 +125,17 @@ def averaged_model(online: nn.Module) -> tuple[Update, list[Tensor]]:
 
 
 def timm(online: nn.Module) -> tuple[Update, list[Tensor]]:
-    target = model_ema().ModelEmaV3(online, decay=1 - TAU)
+    target = timm_file("utils/model_ema.py").ModelEmaV3(online, decay=1 - TAU)
     return lambda: target.update(online), list(target.module.parameters())
 
 
-def model_ema() -> ModuleType:
-    """timm's file of averages, by itself: importing ``timm`` asks for torchvision, which this file does not use."""
+def timm_file(name: str) -> ModuleType:
+    """A file of timm by itself: importing ``timm`` asks for torchvision, which its averages do not use."""
     found = importlib.util.find_spec("timm")
     if found is None or found.origin is None:
         raise ModuleNotFoundError("No module named 'timm'")
-    spec = importlib.util.spec_from_file_location("timm_model_ema", Path(found.origin).parent / "utils/model_ema.py")
+    path = Path(found.origin).parent / name
+    spec = importlib.util.spec_from_file_location(f"timm_{path.stem}", path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

@@ -3,13 +3,24 @@
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from companion import ExponentialAverage, PolyakAverage, TailAverage, cosine, ema, warmup
+from companion import (
+    ExponentialAverage,
+    PolyakAverage,
+    TailAverage,
+    cosine,
+    ema,
+    equivalent_period,
+    half_life,
+    mean_lag,
+    warmup,
+)
 
 ITERATES = array_shapes(min_dims=1, max_dims=3, max_side=6).flatmap(
     lambda shape: arrays(np.float64, shape, elements=st.floats(-100, 100))
@@ -97,6 +108,17 @@ class TestExponential:
         values = running(ExponentialAverage(tau, start="zero", bias_correction=True), iterates)
         expected = ema(iterates, tau, start="zero", bias_correction=True, axis=0)
         np.testing.assert_allclose(values, expected, rtol=1e-8, atol=1e-8)
+
+    @pytest.mark.parametrize("tau", [0.02, 0.3, 0.9])
+    def test_it_is_pandas_ewm_in_each_of_its_four_words(self, tau: float) -> None:
+        """The first iterate counts in full with ``adjust=False``; by default what the iterates weigh is divided out."""
+        iterates = pd.Series(np.random.default_rng(0).normal(size=60))
+        words = {"alpha": tau, "com": mean_lag(tau), "span": equivalent_period(tau), "halflife": half_life(tau)}
+        for word in words.items():
+            plain, adjusted = (iterates.ewm(**dict([word]), adjust=adjust).mean() for adjust in (False, True))
+            np.testing.assert_allclose(running(ExponentialAverage(tau), iterates), plain, rtol=1e-9)
+            corrected = ExponentialAverage(tau, start="zero", bias_correction=True)
+            np.testing.assert_allclose(running(corrected, iterates), adjusted, rtol=1e-9)
 
     def test_a_schedule_with_correction_is_a_weighted_mean(self) -> None:
         iterates, schedule = np.random.default_rng(0).normal(size=12), cosine(0.4, 12)

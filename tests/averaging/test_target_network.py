@@ -9,8 +9,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from companion import TargetNetwork, cosine, hard_update, warmup
+from companion.averaging.pairing import Buffers
 from companion.runs.capture import RECORDERS, Captured
 from tests.fake_device import CPU, DEVICE, Tracing, second_device
 from tests.helpers import needs_cuda
@@ -357,6 +359,21 @@ class TestClock:
             seen.append(online[0].weight.detach().numpy().astype(np.float64))
             target.update(online)
         np.testing.assert_allclose(target.module[0].weight.numpy(), np.mean(seen, axis=0), atol=1e-6)
+
+    @pytest.mark.parametrize("buffers", ["copy", "average"])
+    def test_it_is_torchs_averaged_model_whose_first_update_copies(self, buffers: Buffers) -> None:
+        online = network()
+        ours = TargetNetwork(online, tau=lambda k: 1.0 if k == 1 else 0.1, buffers=buffers)
+        theirs = AveragedModel(online, multi_avg_fn=get_ema_multi_avg_fn(0.9), use_buffers=buffers == "average")
+        for k in range(20):
+            drift(online, k)
+            ours.update(online)
+            theirs.update_parameters(online)
+        found, expected = ours.module.state_dict(), theirs.module.state_dict()
+        if buffers == "average":  # torch averages the count of batches, too, and cuts it to a whole number
+            assert found.pop("1.num_batches_tracked") == 20
+            assert expected.pop("1.num_batches_tracked") < 20
+        torch.testing.assert_close(found, expected)
 
     def test_reset_copies_and_leaves_the_clock(self) -> None:
         online = network()
