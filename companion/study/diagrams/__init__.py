@@ -18,6 +18,7 @@ DIAGRAMS: dict[str, Callable[[], Diagram]] = {
     "sac-label": agents.sac_label,
     "moco": views.moco,
     "byol": views.byol,
+    "five-places": agents.five_places,
 }
 """Name to what draws it, in the order of the chapters."""
 

@@ -88,7 +88,7 @@ def td3_label() -> Diagram:
         "How TD3 makes a label. From s prime the slow copy of the actor, dashed blue, names an action; clipped noise "
         "is added to it. The slow copies of two critics, dashed blue, value s prime and that action, and the smaller "
         f"of the two values makes the label y. {_TAUGHT}",
-        612,
+        622,
         title="TD3's label",
         caption="One label for two critics: the smaller of two values, at a blurred action.",
     )
@@ -112,7 +112,7 @@ def sac_label() -> Diagram:
         "How SAC makes a label. From s prime the actor itself, orange, draws an action; there is no copy of it. The "
         "slow copies of two critics, dashed blue, value s prime and that action; from the smaller of the two values "
         f"alpha times the action's log-probability is taken, which makes the label y. {_TAUGHT}",
-        612,
+        622,
         title="SAC's label",
         caption="The action in the label is drawn by the actor that learns: critics have slow copies, the actor none.",
     )
@@ -122,7 +122,7 @@ def sac_label() -> Diagram:
     picture.flow(after, actor)
     picture.flow(actor, action, label="draws")
     smaller = _copies(picture, after, action, "a′")
-    _taught(picture, smaller, "$y = r + γ(1 - d)(min - α log π(a′|s′))$")
+    _taught(picture, smaller, "$y = r + γ(1 - d)$\n$× (min - α log π(a′|s′))$")
     return picture
 
 
@@ -149,13 +149,13 @@ def _copies(picture: Diagram, after: Box, action: Box, name: str) -> Box:
 
 def _taught(picture: Diagram, smaller: Box, formula: str) -> None:
     """The label, and two critics that learn it."""
-    label = picture.box(180, 410, f"label {formula}", width=max(216, 8.6 * len(formula)), height=34)
+    label = picture.box(180, 412, f"label {formula}", width=224)
     picture.flow(smaller, label)
     for x, side, number in ((98, -1, 1), (262, 1, 2)):
-        loss = picture.box(x, 492, f"$(Q_{number} - y)^2$", "loss", width=100, height=36)
+        loss = picture.box(x, 494, f"$(Q_{number} - y)^2$", "loss", width=100, height=36)
         critic = picture.box(x, 580, f"critic {number}\n$Q_{number}(s,a;θ_{number})$", "online", width=120)
-        picture.flow((x - 10 * side, 427), loss.top(-10 * side))
-        picture.gradient(loss.top(12 * side), (x + 12 * side, 446), stops=True)
+        picture.flow(label.bottom(72 * side), loss.top(-10 * side))
+        picture.gradient(loss.top(12 * side), (x + 12 * side, 456), stops=True)
         picture.flow(critic.top(-10 * side), loss.bottom(-10 * side))
         picture.gradient(loss.bottom(12 * side), critic.top(12 * side))
 
@@ -188,4 +188,27 @@ def sac_temperature() -> Diagram:
     picture.flow(asked, other)
     picture.note(180, 140, "$H > H̄$:\n$α$ falls")
     picture.note(180, 188, "$H < H̄$:\n$α$ rises")
+    return picture
+
+
+def five_places() -> Diagram:
+    """Where one can step into a loop that learns from its own labels."""
+    picture = Diagram(
+        "The orange online network is copied or blended, place 1, into the dashed blue slow copy, which makes the "
+        "label, place 2; a gradient leads from the label back to the online network, and stops before the slow copy. "
+        "The online network can be normalised inside, place 3, or reset, place 4. A band leads from it to an average, "
+        "dashed blue, place 5, from which nothing returns.",
+        336,
+        title="Five places to intervene",
+        caption="Nothing returns from place 5: an average there is an observer.",
+    )
+    online = picture.box(180, 50, "online network\n③ normalised inside\n④ reset", "online", width=176)
+    average = picture.box(72, 200, "average\n⑤ observed", "target", width=116)
+    slow = picture.box(276, 200, "slow copy\n① copied, or blended", "target", width=156)
+    label = picture.box(164, 306, "label\n② double, smaller", "loss", width=140)
+    picture.copy(online.bottom(-58), average.top(50), label="$τ$")
+    picture.copy(online.bottom(70), slow.top(-26), label="$τ$")
+    picture.flow(slow.bottom(20), label.right(-8), (296, 298))
+    picture.gradient(label.top(), online.bottom(-16))
+    picture.gradient(label.right(12), (270, 250), (270, 318), stops=True)
     return picture

@@ -4,6 +4,7 @@ import html
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from types import MappingProxyType
 from typing import Literal
 
@@ -32,7 +33,7 @@ _LEGEND = {
     "target": "target: follows",
     "flow": "sends",
     "gradient": "gradient",
-    "stop": "gradient stops",
+    "stop": "stops here",
     "copy": "slow copy",
 }
 _WORDS = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', 'Noto Sans', Arial, sans-serif"
@@ -89,7 +90,7 @@ class Diagram:
         key: other words for the signs ``"online"``, ``"target"``, ``"flow"``, ``"gradient"``, ``"stop"``, ``"copy"``.
 
     Raises:
-        ValueError: ``alt`` is empty, when it is shown.
+        ValueError: ``alt`` is empty, or ``key`` names something else.
     """
 
     def __init__(
@@ -101,6 +102,10 @@ class Diagram:
         title: str = "Diagram",
         key: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
+        if not alt.strip():
+            raise ValueError("alt is empty; describe what the picture shows, for those who cannot see it")
+        for sign in key.keys() - _LEGEND.keys():
+            raise ValueError(f"key names {sign!r}; the signs are {', '.join(_LEGEND)}")
         self.alt, self.caption, self.title = " ".join(alt.split()), caption, title
         self.height = height
         self.words = _LEGEND | dict(key)
@@ -223,8 +228,6 @@ class Diagram:
 
     def svg(self) -> str:
         """The drawing, whole: an SVG document with title and description."""
-        if not self.alt:
-            raise ValueError("alt is empty; describe what the picture shows, for those who cannot see it")
         key, height = self._key()
         return (
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height:g}" width="{SHOWN * WIDTH:g}" '
@@ -243,19 +246,18 @@ class Diagram:
         """Text on a line, which is interrupted for it."""
         if text:
             x, y = _middle(points)
-            width = 0.9 * extent(text, SIZE) + 6
-            self._lines.append(
-                f'<rect x="{x - width / 2:g}" y="{y - 10:g}" width="{width:g}" height="20" fill="#fff"/>'
-            )
+            wide = 0.85 * extent(text, SIZE) + 4
+            self._lines.append(f'<rect x="{x - wide / 2:g}" y="{y - 10:g}" width="{wide:g}" height="20" fill="#fff"/>')
             self.note(x, y, text)
 
     def _key(self) -> tuple[str, float]:
-        """What the signs in use mean, in rows of three below the picture; and the height of it all."""
+        """What the signs in use mean, in rows below the picture; and the height of it all."""
         used = [sign for sign in _LEGEND if sign in self._used]
+        columns = 2 if len(used) in (2, 4) else 3
         key = Diagram("key", 0)
         for number, sign in enumerate(used):
-            x, y = 8 + 121 * (number % 3), self.height + 24 + 25 * (number // 3)
-            ends = (x, y), (x + 24, y)
+            x, y = 8 + 363 // columns * (number % columns), self.height + 24 + 25 * (number // columns)
+            ends = (x, y), (x + (17 if sign == "stop" else 24), y)
             match sign:
                 case "online" | "target":
                     key.box(x + 12, y, "", sign, width=24, height=16)
@@ -268,7 +270,7 @@ class Diagram:
             key.note(x + 30, y, self.words[sign], anchor="start", size=SMALLER)
         rule = f'<path d="M8,{self.height:g} H{WIDTH - 8}" stroke="{RULE}"/>' if used else ""
         drawn = "".join([rule, *key._bands, *key._boxes, *key._lines, *key._words]).replace("band", "key")
-        return drawn, self.height + 25 * math.ceil(len(used) / 3) + 14
+        return drawn, self.height + 25 * math.ceil(len(used) / columns) + 14
 
 
 def _points(start: Box | Point, end: Box | Point, via: tuple[Point, ...]) -> list[Point]:
@@ -312,7 +314,7 @@ def _bars(points: list[Point]) -> str:
 
 def _middle(points: list[Point]) -> Point:
     """The middle of the longest stretch, where a label has most room."""
-    (x1, y1), (x2, y2) = max(zip(points, points[1:], strict=False), key=lambda ends: math.dist(*ends))
+    (x1, y1), (x2, y2) = max(pairwise(points), key=lambda ends: math.dist(*ends))
     return (x1 + x2) / 2, (y1 + y2) / 2
 
 

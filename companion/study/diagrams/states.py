@@ -22,7 +22,8 @@ def two_states() -> Diagram:
     first = picture.box(86, 64, "$w$", "online", width=76, circle=True)
     second = picture.box(226, 64, "$2w$", "online", width=76, circle=True)
     label = picture.box(156, 190, "label\n$γ · 2w̄$", "target", width=110)
-    picture.flow(first, second, label="pays 0")
+    picture.flow(first, second)
+    picture.note(156, 52, "pays 0")
     _loop(picture, second, 2.3, 0.8, "0")
     picture.gradient(label.top(-28), first)
     picture.gradient(label.top(28), second)
@@ -80,7 +81,8 @@ def one_copy_later() -> Diagram:
         y = 36 + 126 * number
         target = picture.box(290, y, old, "target", width=122)
         online = picture.box(64, y, new, "online", width=108)
-        picture.flow(target, online, label=label)
+        picture.flow(target, online)
+        picture.note(174, y - 14, label)
         if above:
             picture.copy(above.bottom(), target.top(), (64, y - 63), (290, y - 63), label="copy")
         above = online

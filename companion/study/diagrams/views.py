@@ -49,7 +49,7 @@ def moco() -> Diagram:
     picture.flow(key, loss.right(-22), (200, 226), (200, 328))
     picture.flow(queue.left(-16), loss.right())
     picture.gradient(loss.right(20), (190, 370), stops=True)
-    picture.note(298, 286, "1 step old", anchor="start", size=12.5)
+    picture.note(298, 286, "1 step", anchor="start", size=12.5)
     picture.note(298, 447, "8 steps", anchor="start", size=12.5)
     picture.flow(queue.bottom(), (264, 478))
     picture.note(256, 474, "the oldest falls out", anchor="end", size=12.5)
