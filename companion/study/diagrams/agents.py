@@ -198,17 +198,17 @@ def five_places() -> Diagram:
         "label, place 2; a gradient leads from the label back to the online network, and stops before the slow copy. "
         "The online network can be normalised inside, place 3, or reset, place 4. A band leads from it to an average, "
         "dashed blue, place 5, from which nothing returns.",
-        336,
+        344,
         title="Five places to intervene",
         caption="Nothing returns from place 5: an average there is an observer.",
     )
     online = picture.box(180, 50, "online network\n③ normalised inside\n④ reset", "online", width=176)
-    average = picture.box(72, 200, "average\n⑤ observed", "target", width=116)
-    slow = picture.box(276, 200, "slow copy\n① copied, or blended", "target", width=156)
-    label = picture.box(164, 306, "label\n② double, smaller", "loss", width=140)
-    picture.copy(online.bottom(-58), average.top(50), label="$τ$")
-    picture.copy(online.bottom(70), slow.top(-26), label="$τ$")
-    picture.flow(slow.bottom(20), label.right(-8), (296, 298))
-    picture.gradient(label.top(), online.bottom(-16))
-    picture.gradient(label.right(12), (270, 250), (270, 318), stops=True)
+    average = picture.box(68, 200, "average\n⑤ observed", "target", width=112)
+    slow = picture.box(270, 200, "slow copy\n① copied, or blended", "target", width=172)
+    label = picture.box(154, 302, "label\n② double, smaller", "loss", width=148)
+    picture.copy(online.bottom(-70), average.top(42), label="$τ$")
+    picture.copy(online.bottom(70), slow.top(-20), label="$τ$")
+    picture.flow(slow.bottom(32), label.right(-8), (302, 294))
+    picture.gradient(label.top(), online.bottom(-26))
+    picture.gradient(label.right(12), (274, 252), (274, 314), stops=True)
     return picture

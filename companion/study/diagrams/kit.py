@@ -21,7 +21,6 @@ SIZE, SMALLER = 14.0, 12.0
 LEADING = 18.0
 INK, GRADIENT, RULE = "#2B333D", "#007F5C", "#D5DAE1"  # the green is told from orange and blue by the colour-blind, too
 
-Role = Literal["online", "target", "value", "loss"]
 _BOXES = {
     "online": f'fill="#FBEEE4" stroke="{ONLINE}" stroke-width="2.2"',
     "target": f'fill="#E4F0F8" stroke="{TARGET}" stroke-width="2.2" stroke-dasharray="7 4"',
@@ -39,31 +38,32 @@ _LEGEND = {
 _WORDS = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', 'Noto Sans', Arial, sans-serif"
 _FORMULAS = "'STIX Two Text', Cambria, 'Times New Roman', 'DejaVu Serif', serif"
 
-Point = tuple[float, float]
+Length = int | float
+Point = tuple[Length, Length]
 
 
 @dataclass(frozen=True)
 class Box:
     """A place that lines begin and end at; ``x`` and ``y`` are its middle."""
 
-    x: float
-    y: float
-    width: float
-    height: float
+    x: Length
+    y: Length
+    width: Length
+    height: Length
     circle: bool = False
 
-    def left(self, down: float = 0) -> Point:
+    def left(self, down: Length = 0) -> Point:
         """The middle of the left side, or a point so far below it."""
         return self.x - self.width / 2, self.y + down
 
-    def right(self, down: float = 0) -> Point:
+    def right(self, down: Length = 0) -> Point:
         return self.x + self.width / 2, self.y + down
 
-    def top(self, along: float = 0) -> Point:
+    def top(self, along: Length = 0) -> Point:
         """The middle of the upper side, or a point so far to its right."""
         return self.x + along, self.y - self.height / 2
 
-    def bottom(self, along: float = 0) -> Point:
+    def bottom(self, along: Length = 0) -> Point:
         return self.x + along, self.y + self.height / 2
 
     def edge(self, towards: Point) -> Point:
@@ -96,7 +96,7 @@ class Diagram:
     def __init__(
         self,
         alt: str,
-        height: float,
+        height: Length,
         *,
         caption: str = "",
         title: str = "Diagram",
@@ -117,15 +117,15 @@ class Diagram:
 
     def box(
         self,
-        x: float,
-        y: float,
+        x: Length,
+        y: Length,
         text: str,
-        role: Role = "value",
+        role: str = "value",
         *,
-        width: float | None = None,
-        height: float | None = None,
+        width: Length | None = None,
+        height: Length | None = None,
         circle: bool = False,
-        opacity: float = 1,
+        opacity: Length = 1,
     ) -> Box:
         """A network (role ``"online"`` or ``"target"``), a ``"loss"``, or a ``"value"``, around ``x, y``.
 
@@ -149,12 +149,12 @@ class Diagram:
 
     def note(
         self,
-        x: float,
-        y: float,
+        x: Length,
+        y: Length,
         text: str,
         *,
         anchor: Literal["start", "middle", "end"] = "middle",
-        size: float = SIZE,
+        size: Length = SIZE,
         strong: bool = False,
     ) -> None:
         """Text around, right of or left of ``x, y``; ``strong`` makes its first line bold."""
@@ -167,7 +167,7 @@ class Diagram:
                 f"{spans(line, size)}</text>"
             )
 
-    def flow(self, start: Box | Point, end: Box | Point, *via: Point, label: str = "", round: float = 10) -> None:
+    def flow(self, start: Box | Point, end: Box | Point, *via: Point, label: str = "", round: Length = 10) -> None:
         """A thin line: ``start`` sends ``end`` something. ``via`` are corners on the way, ``round`` their radius."""
         points = _points(start, end, via)
         shaft, head = _arrow(points, 9, 8, round)
@@ -213,7 +213,7 @@ class Diagram:
             self.note(x, y, label)
         self._used.add("copy")
 
-    def tile(self, x: float, y: float, ground: str, shape: str, *, turn: float = 0, grow: float = 1) -> Box:
+    def tile(self, x: Length, y: Length, ground: str, shape: str, *, turn: Length = 0, grow: Length = 1) -> Box:
         """A little picture, of a star in one colour on another: what is seen by networks that look at pictures."""
         star = " ".join(
             f"{r * grow * math.sin(k * math.pi / 5):.1f},{-r * grow * math.cos(k * math.pi / 5):.1f}"
@@ -250,7 +250,7 @@ class Diagram:
             self._lines.append(f'<rect x="{x - wide / 2:g}" y="{y - 10:g}" width="{wide:g}" height="20" fill="#fff"/>')
             self.note(x, y, text)
 
-    def _key(self) -> tuple[str, float]:
+    def _key(self) -> tuple[str, Length]:
         """What the signs in use mean, in rows below the picture; and the height of it all."""
         used = [sign for sign in _LEGEND if sign in self._used]
         columns = 2 if len(used) in (2, 4) else 3
@@ -281,13 +281,13 @@ def _points(start: Box | Point, end: Box | Point, via: tuple[Point, ...]) -> lis
     return [first, *via, last]
 
 
-def _towards(start: Point, end: Point, length: float) -> Point:
+def _towards(start: Point, end: Point, length: Length) -> Point:
     """So far from ``start`` in the direction of ``end``."""
     distance = math.dist(start, end) or 1
     return tuple(a + length * (b - a) / distance for a, b in zip(start, end, strict=True))  # type: ignore[return-value]
 
 
-def _arrow(points: list[Point], length: float, width: float, round: float) -> tuple[str, str]:
+def _arrow(points: list[Point], length: Length, width: Length, round: Length) -> tuple[str, str]:
     """The shaft's path, its corners rounded, and the corners of a head that ends where the line does."""
     *_, before, tip = points
     neck = _towards(tip, before, length)

@@ -2,7 +2,7 @@
 
 import math
 
-from companion.study.diagrams.kit import Box, Diagram
+from companion.study.diagrams.kit import Box, Diagram, Length
 
 KEY = {"online": "a state's value", "flow": "leads to"}
 
@@ -51,7 +51,7 @@ def star() -> Diagram:
     return picture
 
 
-def _loop(picture: Diagram, state: Box, reach: float, spread: float, label: str = "") -> None:
+def _loop(picture: Diagram, state: Box, reach: Length, spread: Length, label: str = "") -> None:
     """An arrow from a state to itself, on its right: how far out and how wide, in its radii."""
     radius = state.width / 2
     corners = [(1.4, -spread), (reach, -spread), (reach, spread), (1.4, spread)]
@@ -66,7 +66,7 @@ def one_copy_later() -> Diagram:
         "label 1 plus gamma times 0 to the left, where the online network, orange, learns the value 1. A copy leads "
         "down to the second target network, which now says 1, and labels 1 plus gamma; the second regression learns "
         "that. One copy later the label is 1 plus gamma plus gamma squared.",
-        398,
+        386,
         title="One copy later",
         caption="A state that pays 1 a step. Between two copies labels stand still; each copy adds one reward.",
         key={"flow": "labels", "copy": "copied"},

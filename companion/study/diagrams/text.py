@@ -38,13 +38,13 @@ def pieces(line: str) -> Iterator[Piece]:
             yield Piece(text, alone, {"^": 1, "_": -1}.get(script, 0), formula=True)
 
 
-def extent(line: str, size: float) -> float:
+def extent(line: str, size: int | float) -> float:
     """How wide a line may be at most, in the drawing's units."""
     shares = (len(piece.text.replace("\u0304", "")) * (SMALL if piece.level else 1) for piece in pieces(line))
     return WIDEST * size * sum(shares)
 
 
-def spans(line: str, size: float) -> str:
+def spans(line: str, size: int | float) -> str:
     """A line as SVG's ``<tspan>`` elements."""
     written, raised = [], 0.0
     for piece in pieces(line):
