@@ -6,6 +6,7 @@ It knows labelled results (``xarray``) and no algorithm.
 from companion.seeds import seed
 from companion.study.budgets import Budget, budget
 from companion.study.claims import claim, recorded, tally
+from companion.study.diagrams import Diagram, diagram
 from companion.study.figures import animate, figure_html, show
 from companion.study.looks import ONLINE, TARGET, looks, style
 from companion.study.pages import say
@@ -18,6 +19,7 @@ __all__ = [
     "ONLINE",
     "TARGET",
     "Budget",
+    "Diagram",
     "across",
     "animate",
     "band",
@@ -25,6 +27,7 @@ __all__ = [
     "budget",
     "claim",
     "curves",
+    "diagram",
     "figure_html",
     "interval",
     "iqm",

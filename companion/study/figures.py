@@ -47,6 +47,16 @@ def show(fig: Figure, alt: str, caption: str = "") -> None:
     _send(_still_picture(fig, alt), alt, caption)
 
 
+def show_svg(svg: str, width: int, alt: str, caption: str = "") -> None:
+    """Show a drawing that is SVG already, ``width`` pixels wide where there is room.
+
+    Raises:
+        ValueError: ``alt`` is empty.
+    """
+    _check(alt)
+    _send(_IMG.format(src=_uri(svg.encode(), "svg+xml"), alt=_escape(alt), width=width), alt, caption)
+
+
 def figure_html(fig: Figure, alt: str, caption: str = "") -> str:
     """``fig`` as the HTML that :func:`show` puts into the page; for pages that no notebook makes.
 
