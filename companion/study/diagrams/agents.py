@@ -210,5 +210,5 @@ def five_places() -> Diagram:
     picture.copy(online.bottom(70), slow.top(-20), label="$τ$")
     picture.flow(slow.bottom(32), label.right(-8), (302, 294))
     picture.gradient(label.top(), online.bottom(-26))
-    picture.gradient(label.right(12), (274, 252), (274, 314), stops=True)
+    picture.gradient(label.right(12), (322, 254), (322, 314), stops=True)
     return picture
