@@ -49,10 +49,9 @@ class Table(nn.Module):
         every = self(traits).unsqueeze(2).expand(-1, -1, answers.shape[2], -1, -1)
         return every.gather(-1, answers.unsqueeze(-1)).squeeze(-1).sum(-1)
 
-    @staticmethod
-    def judged(rewards: Float[Tensor, "member prompt token"]) -> Float[Tensor, "member prompt 1 token"]:
-        """What each entry of the distribution adds to an answer's reward, of which every token adds its own."""
-        return rewards.unsqueeze(2)
+    def judged(self, rewards: Float[Tensor, "member prompt token"]) -> Float[Tensor, "member prompt position token"]:
+        """What each token adds to an answer's reward, at each position: everywhere the same."""
+        return rewards.unsqueeze(2).expand(-1, -1, self.logits.shape[2], -1)
 
     @staticmethod
     def moments(

@@ -150,7 +150,9 @@ def test_the_mean_slope_over_all_draws_is_the_exact_objectives(policy, traits):
 def test_a_step_of_whole_learners_is_the_references():
     """Draw, judge, price, and move every weight along the slope, by central differences; then the average follows."""
     sizes = {"prompts": PROMPTS, "positions": POSITIONS, "vocabulary": VOCABULARY}
-    settings = PreferenceSettings(**sizes, policy="network", hidden=(4,), answers=3, labels=20, beta=0.5, tau=0.2)
+    settings = PreferenceSettings(
+        **sizes, policy="network", hidden=(4,), answers=3, labels=20, beta=[0.5, 0.5], tau=0.2
+    )
     learners = Learners([3, 5], settings, 1, CPU)
     learners.anchor.module.layers.biases[1].data.add_(torch.tensor([0.5, 0.0, -0.5]))  # so that there is a price
     before, anchor = weights_of(learners.policy), weights_of(learners.anchor.module)

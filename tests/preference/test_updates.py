@@ -44,7 +44,9 @@ def table(logits: np.ndarray) -> Table:
     return policy
 
 
-PROMPTS = torch.zeros(1, 1, 5)  # which a table does not look at
+def asked(members: int, prompts: int) -> torch.Tensor:
+    """Traits of prompts, which a table does not look at."""
+    return torch.zeros(members, prompts, 5)
 
 
 ANSWERS = np.array(list(product(range(4), repeat=3)))
@@ -88,9 +90,9 @@ def test_means_and_divergence_are_those_of_all_answers(logits):
 def test_answers_are_drawn_with_the_policys_chances():
     policy = table(np.log([[[[0.5, 0.2, 0.3]]]]))
     uniform = (torch.arange(1_000) + 0.5).view(1, 1, -1, 1) / 1_000
-    drawn = policy.draw(PROMPTS, uniform).flatten()
+    drawn = policy.draw(asked(1, 1), uniform).flatten()
     assert drawn.bincount().tolist() == [500, 200, 300]
-    edges = policy.draw(PROMPTS, torch.tensor([0.0, 1 - 2**-24]).view(1, 1, 2, 1))
+    edges = policy.draw(asked(1, 1), torch.tensor([0.0, 1 - 2**-24]).view(1, 1, 2, 1))
     assert edges.flatten().tolist() == [0, 2]
 
 
@@ -144,7 +146,7 @@ def test_reinforce_has_the_references_slope(logits):
     answers = RNG.integers(0, 4, (2, 2, 5, 3))
     rewards = RNG.normal(size=(2, 2, 5))
     own, said = table(logits), torch.from_numpy(answers)
-    chances, anchored = (policy.log_chance(PROMPTS, said) for policy in (own, table(anchor)))
+    chances, anchored = (policy.log_chance(asked(2, 2), said) for policy in (own, table(anchor)))
     loss = reinforce(chances, anchored, torch.from_numpy(rewards), torch.tensor(beta, dtype=torch.float64))
     (slope,) = torch.autograd.grad(loss, own.logits)
     for m, p in product(range(2), range(2)):
@@ -162,7 +164,7 @@ def test_reinforce_is_unbiased():
     for i, j in product(range(len(answers)), repeat=2):
         mean += p[i] * p[j] * reference_slope(logits, anchor, answers[[i, j]], rewards[[i, j]], 0.4)
     own, said = table(logits[None, None]), torch.from_numpy(answers)[None, None]
-    logs, other = (policy.log_chance(PROMPTS, said).flatten() for policy in (own, table(anchor[None, None])))
+    logs, other = (policy.log_chance(asked(1, 1), said).flatten() for policy in (own, table(anchor[None, None])))
     objective = (logs.exp() * (torch.from_numpy(rewards) - 0.4 * (logs - other))).sum()
     (want,) = torch.autograd.grad(objective, own.logits)
     np.testing.assert_allclose(mean, want[0, 0], atol=1e-12)
