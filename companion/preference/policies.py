@@ -126,7 +126,7 @@ class Network(nn.Module):
         traits: Float[Tensor, "member prompt trait"],
         answers: Int64[Tensor, "member prompt answer position"],
     ) -> Float[Tensor, "member prompt answer"]:
-        """The logarithm of an answer's chance: the sum over its tokens, each given those before it."""
+        """The logarithm of an answer's chance, (13.12): the sum over its tokens, each given those before it."""
         logs = torch.zeros_like(answers[..., 0], dtype=traits.dtype)
         for place, token in enumerate(answers.split(1, -1)):
             logs = logs + self.next_token(traits, answers[..., :place]).gather(-1, token).squeeze(-1)
