@@ -157,7 +157,7 @@ class Network(nn.Module):
         return (logs.exp() * (logs - others)).sum(-1)
 
 
-POLICIES = {"table": Table, "network": Network}
+POLICIES: dict[str, type[Table] | type[Network]] = {"table": Table, "network": Network}
 
 
 def listed(length: int, vocabulary: int, device: torch.device | None = None) -> Int64[Tensor, "listed length"]:

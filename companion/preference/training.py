@@ -15,7 +15,7 @@ from companion.members import Grid
 from companion.members.streams import Noise
 from companion.preference.exact import tilt
 from companion.preference.losses import dpo, reinforce
-from companion.preference.policies import POLICIES
+from companion.preference.policies import POLICIES, Network, Table
 from companion.preference.rewards import Labels
 from companion.preference.worlds import TRAITS, World
 from companion.runs.experiment import experiment, interval, marks_every
@@ -83,7 +83,7 @@ class Learners:
         s = self.settings = settings
         sizes = {"prompts": s.prompts, "positions": s.positions, "vocabulary": s.vocabulary}
         self.world = World(seeds, **sizes, curvature=s.curvature, device=device)
-        self.policy = POLICIES[s.policy](seeds, tuple(sizes.values()), TRAITS, s.hidden).to(device)
+        self.policy: Table | Network = POLICIES[s.policy](seeds, tuple(sizes.values()), TRAITS, s.hidden).to(device)
         self.start = TargetNetwork(self.policy, tau=0.0)
         self.anchor = TargetNetwork(self.policy, tau=s.tau, every=s.every)
         self.average = TargetNetwork(self.policy, tau=s.average_tau)
