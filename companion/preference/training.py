@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 import xarray as xr
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from companion.averaging import TargetNetwork, hard_update
@@ -132,7 +132,7 @@ class Learners:
             answers = self.policy.draw(traits, uniform)
             counts = self.world.counts(answers)
             rewards = (counts @ self.world.rewards(self.proxy).unsqueeze(-1)).squeeze(-1)
-            anchored = self.anchor.module.log_chance(traits, answers)
+            anchored = self._anchored(answers)
         return reinforce(self.policy.log_chance(traits, answers), anchored, rewards, self.settings.beta)
 
     def dpo_loss(self, uniform: Float[Tensor, "member prompt pair"]) -> Float[Tensor, ""]:
@@ -143,9 +143,16 @@ class Learners:
         places = rows[..., None, None].expand(-1, -1, -1, *self.labels.answers.shape[3:])
         answers = self.labels.answers.gather(2, places).flatten(2, 3)
         with torch.no_grad():
-            anchored = self.anchor.module.log_chance(traits, answers).unflatten(-1, (-1, 2))
+            anchored = self._anchored(answers).unflatten(-1, (-1, 2))
         chances = self.policy.log_chance(traits, answers).unflatten(-1, (-1, 2))
         return dpo(chances, anchored, outcomes, self.settings.beta)
+
+    def _anchored(
+        self, answers: Int64[Tensor, "member prompt answer position"]
+    ) -> Float[Tensor, "member prompt answer"]:
+        """The logarithm of answers' chances under the anchor."""
+        anchor = cast("Table | Network", self.anchor.module)
+        return anchor.log_chance(self.world.traits, answers)
 
     @torch.no_grad()
     def measure(self, step: int, look: Callable[[], None]) -> dict[str, np.ndarray]:
