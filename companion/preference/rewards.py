@@ -8,7 +8,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from companion.members import Streams
-from companion.preference.policies import draw
+from companion.preference.policies import Network, Table
 from companion.preference.worlds import World
 
 __all__ = ["Labels", "comparisons", "scores"]
@@ -83,12 +83,12 @@ class Labels:
         self.bought = 0
         """Labels of each prompt so far."""
 
-    def buy(self, logs: Float[Tensor, "member prompt position token"]) -> None:
+    def buy(self, policy: Table | Network) -> None:
         """Draw answers of a policy, and have them judged."""
         _, prompts, _, shown, positions = self.answers.shape
         device, rows = self.answers.device, slice(self.bought, self.bought + self.each)
         uniform = torch.from_numpy(self._streams.uniform(prompts, self.each * shown, positions)).to(device)
-        answers = draw(logs, uniform)
+        answers = policy.draw(self.world.traits, uniform)
         gold = self.world.gold(self.world.counts(answers)).unflatten(2, (self.each, shown))
         if self.compared:
             chance = torch.from_numpy(self._streams.uniform(prompts, self.each)).to(device)

@@ -2,19 +2,20 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 import xarray as xr
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from companion.averaging import TargetNetwork, hard_update
 from companion.members import Grid
 from companion.members.streams import Noise
+from companion.preference.exact import tilt
 from companion.preference.losses import dpo, reinforce
-from companion.preference.policies import POLICIES, divergence, draw, log_chance
+from companion.preference.policies import POLICIES, Network, Table
 from companion.preference.rewards import Labels
 from companion.preference.worlds import TRAITS, World
 from companion.runs.experiment import experiment, interval, marks_every
@@ -44,7 +45,8 @@ class PreferenceSettings(Settings):
     method: str = setting("reinforce", among=("reinforce", "dpo"), shapes=True)
     """``"reinforce"`` climbs a proxy with the policy's own answers, ``"dpo"`` learns from the comparisons directly."""
     policy: str = setting("table", among=tuple(POLICIES), shapes=True)
-    """``"table"`` has logits of its own for every prompt, ``"network"`` one network for all prompts."""
+    """``"table"`` has logits of its own for every prompt and position, ``"network"`` is one network that writes all
+    answers to all prompts, token by token."""
     prompts: int = setting(1, least=1, shapes=True)
     """Prompts there are, each of which is answered in every step."""
     answers: int = setting(16, least=2, shapes=True)
@@ -53,6 +55,8 @@ class PreferenceSettings(Settings):
     """Tokens in an answer."""
     vocabulary: int = setting(8, least=2, shapes=True)
     """Tokens there are."""
+    curvature: float = setting(0.18, least=0, shapes=True)
+    """Of the true reward in the number c of tokens 0, which are worth c − 0.18 c²: at most where c is 3."""
     hidden: tuple[int, ...] = setting((32,), least=1, shapes=True)
     """Units of the network's hidden layers, tanh."""
     label: str = setting("score", among=("score", "comparison"), shapes=True)
@@ -77,9 +81,9 @@ class Learners:
 
     def __init__(self, seeds: Sequence[int], settings: PreferenceSettings, steps: int, device: torch.device) -> None:
         s = self.settings = settings
-        shape = (s.prompts, s.positions, s.vocabulary)
-        self.world = World(seeds, prompts=s.prompts, positions=s.positions, vocabulary=s.vocabulary, device=device)
-        self.policy = POLICIES[s.policy](seeds, shape, TRAITS, s.hidden).to(device)
+        sizes = {"prompts": s.prompts, "positions": s.positions, "vocabulary": s.vocabulary}
+        self.world = World(seeds, **sizes, curvature=s.curvature, device=device)
+        self.policy: Table | Network = POLICIES[s.policy](seeds, tuple(sizes.values()), TRAITS, s.hidden).to(device)
         self.start = TargetNetwork(self.policy, tau=0.0)
         self.anchor = TargetNetwork(self.policy, tau=s.tau, every=s.every)
         self.average = TargetNetwork(self.policy, tau=s.average_tau)
@@ -98,7 +102,7 @@ class Learners:
     @torch.no_grad()
     def _ask(self) -> None:
         """Buy labels of what the policy says now, and learn the proxy anew from all there are."""
-        self.labels.buy(self.policy(self.world.traits))
+        self.labels.buy(self.policy)
         self.proxy.copy_(self.labels.fit())
 
     def step(self, step: int) -> None:
@@ -124,13 +128,12 @@ class Learners:
     def reinforce_loss(self, uniform: Float[Tensor, "member prompt answer position"]) -> Float[Tensor, ""]:
         """REINFORCE's loss of answers that are drawn now, by the proxy, the sum over members."""
         traits = self.world.traits
-        logs = self.policy(traits)
         with torch.no_grad():
-            answers = draw(logs, uniform)
-            features = self.world.features(self.world.counts(answers))
-            rewards = (features.flatten(1, 2) @ self.proxy.unsqueeze(-1)).view(answers.shape[:3])
-            anchored = log_chance(self.anchor(traits), answers)
-        return reinforce(log_chance(logs, answers), anchored, rewards, self.settings.beta)
+            answers = self.policy.draw(traits, uniform)
+            counts = self.world.counts(answers)
+            rewards = (counts @ self.world.rewards(self.proxy).unsqueeze(-1)).squeeze(-1)
+            anchored = self._anchored(answers)
+        return reinforce(self.policy.log_chance(traits, answers), anchored, rewards, self.settings.beta)
 
     def dpo_loss(self, uniform: Float[Tensor, "member prompt pair"]) -> Float[Tensor, ""]:
         """DPO's loss of comparisons that were bought, the sum over members."""
@@ -140,22 +143,50 @@ class Learners:
         places = rows[..., None, None].expand(-1, -1, -1, *self.labels.answers.shape[3:])
         answers = self.labels.answers.gather(2, places).flatten(2, 3)
         with torch.no_grad():
-            anchored = log_chance(self.anchor(traits), answers).unflatten(-1, (-1, 2))
-        chances = log_chance(self.policy(traits), answers).unflatten(-1, (-1, 2))
+            anchored = self._anchored(answers).unflatten(-1, (-1, 2))
+        chances = self.policy.log_chance(traits, answers).unflatten(-1, (-1, 2))
         return dpo(chances, anchored, outcomes, self.settings.beta)
+
+    def _anchored(
+        self, answers: Int64[Tensor, "member prompt answer position"]
+    ) -> Float[Tensor, "member prompt answer"]:
+        """The logarithm of answers' chances under the anchor."""
+        anchor = cast("Table | Network", self.anchor.module)
+        return anchor.log_chance(self.world.traits, answers)
 
     @torch.no_grad()
     def measure(self, step: int, look: Callable[[], None]) -> dict[str, np.ndarray]:
         """``gold``, ``proxy`` and ``kl`` of the policy and of its average, all exact, and ``leash``."""
         traits = self.world.traits
         start, own = self.start(traits), self.policy(traits)
+        divergence = self.policy.divergence
         found: dict[str, list[Tensor]] = {"gold": [], "proxy": [], "kl": []}
         for logs in (own, self.average(traits)):
-            found["gold"].append(self.world.mean_gold(logs.exp()))
-            found["proxy"].append(self.world.mean_proxy(logs.exp(), self.proxy))
+            counts, variance = self.policy.moments(logs)
+            found["gold"].append(self.world.mean_gold(counts, variance))
+            found["proxy"].append(self.world.mean_proxy(counts, self.proxy))
             found["kl"].append(divergence(logs, start))
         both = {name: torch.stack(values, 1).mean(-1).cpu().numpy() for name, values in found.items()}
         return {**both, "leash": divergence(own, self.anchor(traits)).mean(-1).cpu().numpy()}
+
+    @torch.no_grad()
+    def family(self, strengths: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
+        """KL and gold, exact, of the best policies there are, π₀ e^(λr̂) / Z, (13.7): under the proxy of the moment.
+
+        Args:
+            strengths: λ, for all prompts alike.
+
+        Returns:
+            KL from the start in nats, and gold, (member, λ) each: means over prompts.
+        """
+        start = self.start(self.world.traits)
+        reward = self.policy.judged(self.world.rewards(self.proxy))
+        kl, gold = [], []
+        for strength in strengths:
+            logs = tilt(start, reward, strength)
+            kl.append(self.policy.divergence(logs, start).mean(-1))
+            gold.append(self.world.mean_gold(*self.policy.moments(logs)).mean(-1))
+        return torch.stack(kl, -1).cpu().numpy(), torch.stack(gold, -1).cpu().numpy()
 
     def state_dict(self) -> dict[str, Any]:
         """The networks, the proxy with its labels, and how many steps were taken."""

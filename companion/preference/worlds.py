@@ -10,10 +10,7 @@ from torch.nn.functional import one_hot
 
 from companion.members import Streams
 
-__all__ = ["CURVATURE", "TRAITS", "World"]
-
-CURVATURE = 0.18
-"""Of the true reward in the number of tokens 0: c of them are worth c − 0.18 c², at most where c is 3."""
+__all__ = ["TRAITS", "World"]
 
 TRAITS = 5
 """Numbers that describe a prompt."""
@@ -26,21 +23,29 @@ class World:
     """Prompts, and what an answer to each is worth: the reward that nobody can see, "gold".
 
     An answer is a row of tokens. With c the number of tokens 0 in it, it is worth c − 0.18 c² + the sum of its tokens'
-    own values, which depend on the prompt. Since the reward needs no more than counts, its mean over all answers of a
-    policy with independent positions is a formula (:meth:`mean_gold`): no answer has to be drawn.
+    own values, which depend on the prompt. Since the reward needs no more than counts, its mean over all of a policy's
+    answers needs no more than their mean and variance (:meth:`mean_gold`): no answer has to be drawn.
 
     Args:
         seeds: one integer a member, which fixes its world.
         prompts: how many there are. Each is described by a direction; that of a single one is (1, 0, 0, 0, 0).
         positions: tokens in an answer.
         vocabulary: tokens there are.
+        curvature: of the true reward in c, 0.18 above.
         device: where the tensors live.
     """
 
     def __init__(
-        self, seeds: Sequence[int], *, prompts: int, positions: int, vocabulary: int, device: torch.device
+        self,
+        seeds: Sequence[int],
+        *,
+        prompts: int,
+        positions: int,
+        vocabulary: int,
+        curvature: float = 0.18,
+        device: torch.device,
     ) -> None:
-        self.positions, self.vocabulary = positions, vocabulary
+        self.positions, self.vocabulary, self.curvature = positions, vocabulary, curvature
         streams = Streams(seeds, "world")
         taste = TASTE * streams.normal(TRAITS, vocabulary)
         traits = np.zeros((len(seeds), prompts, TRAITS), np.float32)
@@ -58,7 +63,7 @@ class World:
     def gold(self, counts: Float[Tensor, "member prompt answer token"]) -> Float[Tensor, "member prompt answer"]:
         """What answers are worth."""
         first = counts[..., 0]
-        return first - CURVATURE * first.square() + (counts * self.values.unsqueeze(2)).sum(-1)
+        return first - self.curvature * first.square() + (counts * self.values.unsqueeze(2)).sum(-1)
 
     def features(
         self, counts: Float[Tensor, "member prompt answer token"]
@@ -66,16 +71,19 @@ class World:
         """What a proxy may look at: the count of each token, times each of the prompt's traits."""
         return (counts.unsqueeze(-1) * self.traits[:, :, None, None]).flatten(-2)
 
-    def mean_gold(self, chances: Float[Tensor, "member prompt position token"]) -> Float[Tensor, "member prompt"]:
-        """The mean worth of a policy's answers, exactly: (13.1) with the mean and variance of a sum of coins."""
-        first = chances[..., 0]
-        mean, variance = first.sum(-1), (first * (1 - first)).sum(-1)
-        own = (chances.sum(2) * self.values).sum(-1)
-        return mean - CURVATURE * (variance + mean.square()) + own
+    def mean_gold(
+        self, counts: Float[Tensor, "member prompt token"], variance: Float[Tensor, "member prompt"]
+    ) -> Float[Tensor, "member prompt"]:
+        """The mean worth of a policy's answers, exactly: of (13.1), by their mean counts and the variance of c."""
+        first = counts[..., 0]
+        return first - self.curvature * (variance + first.square()) + (counts * self.values).sum(-1)
+
+    def rewards(self, weights: Float[Tensor, "member feature"]) -> Float[Tensor, "member prompt token"]:
+        """What each token adds to an answer's reward by a proxy, which is linear in the counts."""
+        return torch.einsum("mpt,mvt->mpv", self.traits, weights.unflatten(-1, (self.vocabulary, TRAITS)))
 
     def mean_proxy(
-        self, chances: Float[Tensor, "member prompt position token"], weights: Float[Tensor, "member feature"]
+        self, counts: Float[Tensor, "member prompt token"], weights: Float[Tensor, "member feature"]
     ) -> Float[Tensor, "member prompt"]:
-        """The mean of a proxy over a policy's answers, exactly: it is linear in the counts."""
-        features = self.features(chances.sum(2).unsqueeze(2)).squeeze(2)
-        return (features @ weights.unsqueeze(-1)).squeeze(-1)
+        """The mean of a proxy over a policy's answers, exactly, by their mean counts."""
+        return (counts * self.rewards(weights)).sum(-1)

@@ -1,12 +1,8 @@
 """The exercises on an anchor that moves."""
 
 import numpy as np
-import torch
-from torch.nn.functional import logsigmoid
 
-from companion.exercises.anchors.dpo_loss import dpo_loss
 from companion.exercises.anchors.speed import measured, speed
-from companion.preference.losses import dpo
 from tests.exercises.helpers import Wrong
 
 
@@ -77,27 +73,6 @@ def wrong_elastic() -> Wrong:
         "clones": (clones, "of which the optimizer knows nothing"),
         "the average stays": (swaps, "not the policy of the start"),
     }
-
-
-def wrong_dpo_loss() -> Wrong:
-    def log_sigmoid(chosen, rejected, ref_chosen, ref_rejected, beta):
-        return -(beta * (chosen - ref_chosen - rejected + ref_rejected)).sigmoid().log().mean()
-
-    return {
-        "no reference": (lambda c, r, rc, rr, b: -logsigmoid(b * (c - r)).mean(), "is log 2"),
-        "the wrong way": (lambda c, r, rc, rr, b: -logsigmoid(b * (r - rr - c + rc)).mean(), "Look at the signs"),
-        "beta outside": (lambda c, r, rc, rr, b: -b * logsigmoid(c - rc - r + rr).mean(), "is log 2"),
-        "beta forgotten": (lambda c, r, rc, rr, b: -logsigmoid(c - rc - r + rr).mean(), "inside of σ"),
-        "sum": (lambda c, r, rc, rr, b: -logsigmoid(b * (c - rc - r + rr)).sum(), "is log 2"),
-        "overflow": (log_sigmoid, "use `logsigmoid`"),
-    }
-
-
-def test_the_loss_is_the_packages():
-    four = torch.randn(4, 9).double().unbind(0)
-    chances, anchored = torch.stack(four[:2], -1), torch.stack(four[2:], -1)
-    ours = dpo(chances[None, None], anchored[None, None], torch.ones(1, 1, 9).double(), torch.tensor([0.4]).double())
-    torch.testing.assert_close(dpo_loss(*four, 0.4), ours)
 
 
 def test_the_speed_is_what_is_walked():

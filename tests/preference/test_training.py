@@ -9,17 +9,17 @@ import xarray as xr
 
 from companion import preference
 from companion.preference import Learners, PreferenceSettings
-from companion.preference.policies import divergence
 from tests.fake_device import DEVICE, DeviceError, in_slices, second_device
 from tests.helpers import assert_can_be_kept
 
 SMALL = {"steps": 30, "evaluate_every": 10, "seeds": 2, "labels": 20, "progress": False}
-SHARED = {"policy": "network", "prompts": 3, "answers": 2, "hidden": (8,)}
+SHARED = {"policy": "network", "prompts": 3, "answers": 2, "positions": 3, "vocabulary": 4, "hidden": (8,)}
 EVERY_KIND = {
     "table": {},
     "network": SHARED,
     "network, fresh comparisons": {**SHARED, "label": "comparison", "refresh": 12},
     "dpo": {"method": "dpo", "label": "comparison", "answers": 3, "refresh": 7},
+    "dpo, network": {**SHARED, "method": "dpo", "label": "comparison"},
     "elastic": {"elastic": 8, "every": 4, "tau": 0.6},
 }
 
@@ -102,7 +102,8 @@ def test_an_elastic_reset_makes_the_policy_its_average():
     before = learners.average.module.logits.clone()
     learners.step(5)
     after = learners.policy.logits.detach()
-    assert divergence(after.log_softmax(-1), learners.start(learners.world.traits)) > 0
+    start = learners.start(learners.world.traits)
+    assert learners.policy.divergence(after.log_softmax(-1), start) > 0
     assert not torch.equal(after, before)  # the average took a last step
     assert (learners.average.module.logits == 0).all()
     learners.step(6)
@@ -159,7 +160,7 @@ def test_what_cannot_be_trained_is_refused_before_training(settings, words):
 @pytest.mark.parametrize("kind", EVERY_KIND)
 def test_a_run_keeps_to_its_device(kind: str, monkeypatch):
     with second_device() as device:
-        learn = "dpo_loss" if kind == "dpo" else "reinforce_loss"
+        learn = "dpo_loss" if kind.startswith("dpo") else "reinforce_loss"
         monkeypatch.setattr(Learners, learn, device.steps_in(getattr(Learners, learn), "recorded step"))
         run = train(**EVERY_KIND[kind], device=DEVICE, steps=6, evaluate_every=3)
     assert device.steps["recorded step"] == 6

@@ -10,7 +10,7 @@ from scipy.optimize import minimize
 from companion.members import Streams
 from companion.preference import Learners, PreferenceSettings, World, natural_step, tilt
 from companion.preference.losses import dpo, reinforce
-from companion.preference.policies import divergence, draw, log_chance
+from companion.preference.policies import Table
 from companion.preference.rewards import comparisons, scores
 
 CPU = torch.device("cpu")
@@ -37,6 +37,18 @@ def logits() -> np.ndarray:
     return RNG.normal(size=(2, 2, 3, 4))
 
 
+def table(logits: np.ndarray) -> Table:
+    """A policy with these logits, (member, prompt, position, token)."""
+    policy = Table(range(len(logits)), logits.shape[1:], 5, ())
+    policy.logits = torch.nn.Parameter(torch.from_numpy(logits))
+    return policy
+
+
+def asked(members: int, prompts: int) -> torch.Tensor:
+    """Traits of prompts, which a table does not look at."""
+    return torch.zeros(members, prompts, 5)
+
+
 ANSWERS = np.array(list(product(range(4), repeat=3)))
 
 
@@ -59,9 +71,10 @@ def test_means_and_divergence_are_those_of_all_answers(logits):
     weights = RNG.normal(size=(2, 4 * 5))
     chances, anchored = softmax(logits), softmax(others)
     logs, other_logs = (torch.from_numpy(np.log(each)).float() for each in (chances, anchored))
-    gold = world.mean_gold(logs.exp())
-    proxy = world.mean_proxy(logs.exp(), torch.from_numpy(weights).float())
-    kl = divergence(logs, other_logs)
+    means, variance = Table.moments(logs)
+    gold = world.mean_gold(means, variance)
+    proxy = world.mean_proxy(means, torch.from_numpy(weights).float())
+    kl = Table.divergence(logs, other_logs)
     for member, prompt in product(range(2), range(2)):
         p = np.array([chance_of(answer, chances[member, prompt]) for answer in ANSWERS])
         q = np.array([chance_of(answer, anchored[member, prompt]) for answer in ANSWERS])
@@ -75,11 +88,11 @@ def test_means_and_divergence_are_those_of_all_answers(logits):
 
 
 def test_answers_are_drawn_with_the_policys_chances():
-    logs = torch.tensor([0.5, 0.2, 0.3]).log().view(1, 1, 1, 3)
+    policy = table(np.log([[[[0.5, 0.2, 0.3]]]]))
     uniform = (torch.arange(1_000) + 0.5).view(1, 1, -1, 1) / 1_000
-    drawn = draw(logs, uniform).flatten()
+    drawn = policy.draw(asked(1, 1), uniform).flatten()
     assert drawn.bincount().tolist() == [500, 200, 300]
-    edges = draw(logs, torch.tensor([0.0, 1 - 2**-24]).view(1, 1, 2, 1))
+    edges = policy.draw(asked(1, 1), torch.tensor([0.0, 1 - 2**-24]).view(1, 1, 2, 1))
     assert edges.flatten().tolist() == [0, 2]
 
 
@@ -132,12 +145,10 @@ def test_reinforce_has_the_references_slope(logits):
     anchor, beta = RNG.normal(size=logits.shape), [0.3, 0.0]
     answers = RNG.integers(0, 4, (2, 2, 5, 3))
     rewards = RNG.normal(size=(2, 2, 5))
-    own = torch.from_numpy(logits).requires_grad_()
-    said = torch.from_numpy(answers)
-    chances = log_chance(own.log_softmax(-1), said)
-    anchored = log_chance(torch.from_numpy(anchor).log_softmax(-1), said)
+    own, said = table(logits), torch.from_numpy(answers)
+    chances, anchored = (policy.log_chance(asked(2, 2), said) for policy in (own, table(anchor)))
     loss = reinforce(chances, anchored, torch.from_numpy(rewards), torch.tensor(beta, dtype=torch.float64))
-    (slope,) = torch.autograd.grad(loss, own)
+    (slope,) = torch.autograd.grad(loss, own.logits)
     for m, p in product(range(2), range(2)):
         want = reference_slope(logits[m, p], anchor[m, p], answers[m, p], rewards[m, p], beta[m])
         np.testing.assert_allclose(-2 * slope[m, p], want, atol=1e-12)  # the mean over two prompts
@@ -152,12 +163,11 @@ def test_reinforce_is_unbiased():
     mean = np.zeros_like(logits)
     for i, j in product(range(len(answers)), repeat=2):
         mean += p[i] * p[j] * reference_slope(logits, anchor, answers[[i, j]], rewards[[i, j]], 0.4)
-    own = torch.from_numpy(logits).requires_grad_()
-    logs = log_chance(own.log_softmax(-1)[None, None], torch.from_numpy(answers)[None, None]).flatten()
-    other = log_chance(torch.from_numpy(anchor).log_softmax(-1)[None, None], torch.from_numpy(answers)[None, None])
-    objective = (logs.exp() * (torch.from_numpy(rewards) - 0.4 * (logs - other.flatten()))).sum()
-    (want,) = torch.autograd.grad(objective, own)
-    np.testing.assert_allclose(mean, want, atol=1e-12)
+    own, said = table(logits[None, None]), torch.from_numpy(answers)[None, None]
+    logs, other = (policy.log_chance(asked(1, 1), said).flatten() for policy in (own, table(anchor[None, None])))
+    objective = (logs.exp() * (torch.from_numpy(rewards) - 0.4 * (logs - other))).sum()
+    (want,) = torch.autograd.grad(objective, own.logits)
+    np.testing.assert_allclose(mean, want[0, 0], atol=1e-12)
 
 
 def test_dpo_is_the_references():

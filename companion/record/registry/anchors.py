@@ -15,13 +15,18 @@ RECORDINGS = [
     ),
     Recording(
         "anchors-network",
-        "Policies of one network for eight prompts, over beta and the anchor's tau",
+        "Policies of one network that writes token by token, over beta and the anchor's tau",
         "companion.preference:train",
         settings={
             **_LONG,
+            "steps": 2_000,
             "tau": [0.0, 0.001, 0.003, 0.01],
             "policy": "network",
             "prompts": 8,
+            "positions": 4,
+            "vocabulary": 6,
+            "curvature": 0.36,
+            "hidden": (16,),
             "answers": 4,
             "labels": 50,
         },
@@ -32,6 +37,6 @@ RECORDINGS = [
         "Policies in tables whose judge is learned anew from fresh labels, over beta and the anchor's tau",
         "companion.preference:train",
         settings={**_LONG, "tau": [0.0, 0.001, 0.003, 0.01], "labels": 100, "refresh": 800},
-        seeds=64,
+        seeds=32,
     ),
 ]
