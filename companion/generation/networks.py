@@ -7,7 +7,7 @@ from itertools import pairwise
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
-from torch.nn.functional import pad
+from torch.nn.functional import conv2d
 
 from companion.members import MLP, Streams
 
@@ -49,8 +49,8 @@ class NoisyConvNet(nn.Module):
     """A network of square pictures and of how noisy they are: ``(member, batch, pixel)`` to the same shape.
 
     A convolution of 3×3 a layer, with zeros around the picture, and rectification between two. The level goes in as in
-    :class:`NoisyMLP`, each number as a channel that is the same at all pixels. A member's convolution is a product of
-    its matrix with the patches of its pictures, so that members are an axis here as well.
+    :class:`NoisyMLP`, each number as a channel that is the same at all pixels. All members are one network of grouped
+    convolutions.
 
     Args:
         levels: how many noise levels there are.
@@ -67,9 +67,9 @@ class NoisyConvNet(nn.Module):
         streams = Streams(seeds, "init")
         for wide_in, wide_out in pairwise((1 + FEATURES, *hidden, 1)):
             inputs = 9 * wide_in
-            layer = (2 * torch.from_numpy(streams.uniform(inputs + 1, wide_out)) - 1) * inputs**-0.5
-            self.weights.append(nn.Parameter(layer[:, :-1].contiguous()))
-            self.biases.append(nn.Parameter(layer[:, -1:].contiguous()))
+            layer = (2 * torch.from_numpy(streams.uniform(wide_out, inputs + 1)) - 1) * inputs**-0.5
+            self.weights.append(nn.Parameter(layer[:, :, :-1].unflatten(2, (wide_in, 3, 3)).contiguous()))
+            self.biases.append(nn.Parameter(layer[:, :, -1].contiguous()))
         self.register_buffer("table", told(levels), persistent=False)
         self.to(device)
 
@@ -77,23 +77,14 @@ class NoisyConvNet(nn.Module):
         self, x: Float[Tensor, "member batch pixel"], level: Int64[Tensor, "member batch"] | int
     ) -> Float[Tensor, "member batch pixel"]:
         """Its output for pictures at their noise levels, or all at one."""
-        side = math.isqrt(x.shape[2])
-        picture = x.unflatten(2, (side, side)).unsqueeze(-1)
-        features = self.table[level].expand(*x.shape[:2], FEATURES)[:, :, None, None].expand(*picture.shape[:4], -1)
-        y = torch.cat((picture, features), -1)
+        members, batch, pixels = x.shape
+        side = math.isqrt(pixels)
+        features = self.table[level].expand(members, batch, FEATURES)[..., None].expand(-1, -1, -1, pixels)
+        y = torch.cat((x.unsqueeze(2), features), 2).transpose(0, 1).reshape(batch, -1, side, side)
         for layer, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
-            y = torch.baddbmm(bias, patches(y.relu() if layer else y), weight).unflatten(1, (-1, side, side))
-        return y.flatten(2)
-
-
-def patches(
-    x: Float[Tensor, "member batch height width channel"],
-) -> Float[Tensor, "member place nine_channels"]:
-    """The 3×3 pixels around each pixel, zeros beyond the edge: row by row, and of a pixel all channels."""
-    height, width = x.shape[2:4]
-    wide = pad(x, (0, 0, 1, 1, 1, 1))
-    moved = [wide[:, :, down : down + height, right : right + width] for down in range(3) for right in range(3)]
-    return torch.cat(moved, -1).flatten(1, 3)
+            y = y.relu() if layer else y
+            y = conv2d(y, weight.flatten(0, 1), bias.flatten(), padding=1, groups=members)
+        return y.flatten(2).transpose(0, 1)
 
 
 def told(levels: int) -> Float[Tensor, "level feature"]:
