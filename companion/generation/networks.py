@@ -48,9 +48,10 @@ class NoisyMLP(nn.Module):
 class NoisyConvNet(nn.Module):
     """A network of square pictures and of how noisy they are: ``(member, batch, pixel)`` to the same shape.
 
-    A convolution of 3×3 a layer, with zeros around the picture, and rectification between two. The level goes in as in
-    :class:`NoisyMLP`, each number as a channel that is the same at all pixels. All members are one network of grouped
-    convolutions.
+    A convolution of 3×3 a layer, with zeros around the picture, and rectification before all but the first. A layer with
+    as many channels as come in adds to these (He et al. 2016, arXiv:1603.05027), so that noise finds its way through.
+    The level goes in as in :class:`NoisyMLP`, each number as a channel that is the same at all pixels. All members are
+    one network of grouped convolutions.
 
     Args:
         levels: how many noise levels there are.
@@ -82,8 +83,9 @@ class NoisyConvNet(nn.Module):
         features = self.table[level].expand(members, batch, FEATURES)[..., None].expand(-1, -1, -1, pixels)
         y = torch.cat((x.unsqueeze(2), features), 2).transpose(0, 1).reshape(batch, -1, side, side)
         for layer, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
-            y = y.relu() if layer else y
-            y = conv2d(y, weight.flatten(0, 1), bias.flatten(), padding=1, groups=members)
+            seen = y.relu() if layer else y
+            new = conv2d(seen, weight.flatten(0, 1), bias.flatten(), padding=1, groups=members)
+            y = y + new if new.shape == y.shape else new
         return y.flatten(2).transpose(0, 1)
 
 
