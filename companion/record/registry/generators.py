@@ -11,7 +11,7 @@ RECORDINGS = [
         "companion.generation:train",
         ("diffusion",),
         {"tau": TAUS, "warmup": [False, True], "steps": 25_600, "halvings": 7},
-        seeds=32,
+        seeds=16,
     ),
     Recording(
         "generators-falling",
