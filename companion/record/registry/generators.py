@@ -44,9 +44,9 @@ RECORDINGS = [
         ("diffusion",),
         {
             "world": "digits",
-            "hidden": (32, 32, 32, 32),
+            "hidden": (32, 32, 32),
             "levels": 25,
-            "batch_size": 64,
+            "batch_size": 32,
             "tau": TAUS[:5],
             "steps": 24_000,
             "halvings": 4,
