@@ -48,10 +48,10 @@ class NoisyMLP(nn.Module):
 class NoisyConvNet(nn.Module):
     """A network of square pictures and of how noisy they are: ``(member, batch, pixel)`` to the same shape.
 
-    A convolution of 3×3 a layer, with zeros around the picture, and rectification before all but the first. A layer with
-    as many channels as come in adds to these (He et al. 2016, arXiv:1603.05027), so that noise finds its way through.
-    The level goes in as in :class:`NoisyMLP`, each number as a channel that is the same at all pixels. All members are
-    one network of grouped convolutions.
+    A convolution of 3×3 a layer, with zeros around the picture, and rectification before all but the first. A layer
+    with as many channels as come in adds to these (He et al. 2016, arXiv:1603.05027), so that noise finds its way
+    through. The level goes in as in :class:`NoisyMLP`, each number as a channel that is the same at all pixels. All
+    members are one network of grouped convolutions.
 
     Args:
         levels: how many noise levels there are.
