@@ -4,6 +4,7 @@ Each takes many pairs of samples at once, and leads with the axes that the sampl
 """
 
 import math
+from functools import reduce
 
 import numpy as np
 import torch
@@ -68,8 +69,8 @@ def mean_discrepancy(
     """
 
     def kernel(a: Tensor, b: Tensor) -> Tensor:
-        square = sum((a[..., :, None, i] - b[..., None, :, i]).square() for i in range(a.shape[-1]))
-        return (square / (-2 * width * width)).exp()
+        squares = ((a[..., :, None, i] - b[..., None, :, i]).square() for i in range(a.shape[-1]))
+        return (reduce(torch.add, squares) / (-2 * width * width)).exp()
 
     def within(a: Tensor) -> Tensor:
         n = a.shape[-2]
