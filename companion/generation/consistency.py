@@ -17,6 +17,7 @@ from companion.averaging import TargetNetwork
 from companion.generation import ring
 from companion.generation.networks import NoisyMLP
 from companion.generation.settings import GeneratorSettings
+from companion.generation.worlds import Ring
 from companion.members import Adam
 from companion.runs.settings import PerMember, setting
 
@@ -64,6 +65,7 @@ class Consistency(nn.Module):
 
     def __init__(self, seeds: Sequence[int], settings: ConsistencySettings, device: torch.device) -> None:
         super().__init__()
+        self.world = Ring(device)
         self.generator = NoisyMLP(settings.levels, settings.hidden, seeds, device)
         self.optimizer = Adam(self.generator, settings.learning_rate.expand(len(seeds)))
         self.target = TargetNetwork(self.generator, tau=settings.target_tau.expand(len(seeds)).clone())
@@ -83,7 +85,7 @@ class Consistency(nn.Module):
         Source: Song, Dhariwal, Chen and Sutskever 2023 (arXiv:2303.01469), Algorithm 3; the loss and its weight
         1/(σ_{n+1} − σ_n) are those of Song and Dhariwal 2023 (arXiv:2310.14189). Equation (12.6) of the book.
         """
-        x = ring.ring(drawn["mode"], drawn["offset"])
+        x = self.world.points(drawn)
         lower = (drawn["level"] * (len(self.sigma) - 1)).long()
         noise = drawn["noise"].unflatten(1, (-1, 2))
         less, more = (self.sigma[level].unsqueeze(-1) for level in (lower, lower + 1))

@@ -1,8 +1,8 @@
-"""Diffusion: a network that predicts the noise in a noisy point, and the way back from noise to points.
+"""Diffusion: a network that predicts the noise in a noisy point or picture, and the way back from noise.
 
 Departures from Ho, Jain and Abbeel 2020 (arXiv:2006.11239): 50 noise levels in place of 1,000, with variances scaled
-accordingly; a small fully connected network; samples by the deterministic sampler of Song, Meng and Ermon 2021, so that
-two networks can be compared on the same noise.
+accordingly; a small network, fully connected or of convolutions; samples by the deterministic sampler of Song, Meng and
+Ermon 2021, so that two networks can be compared on the same noise.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -11,16 +11,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from companion.generation import ring
-from companion.generation.networks import NoisyMLP
 from companion.generation.settings import GeneratorSettings
+from companion.generation.worlds import WORLDS
 from companion.members import Adam
 from companion.runs.settings import setting
 
 __all__ = ["Diffusion", "DiffusionSettings", "signal"]
-
-REACH = 3.0
-"""No coordinate of a clean point is larger than this: what a sampler thinks beyond is cut off, as by Ho et al."""
 
 
 class DiffusionSettings(GeneratorSettings):
@@ -28,6 +24,9 @@ class DiffusionSettings(GeneratorSettings):
 
     levels: int = setting(50, least=2, most=1000, shapes=True)
     """Noise levels T, from a little noise to nothing but noise."""
+    world: str = setting("ring", among=tuple(WORLDS), shapes=True)
+    """What is made: points on a ``"ring"``, by a network of hidden layers, or pictures of ``"digits"``, by one of
+    convolutions, whose channels ``hidden`` are then."""
 
 
 def signal(levels: int) -> Float[Tensor, " level"]:
@@ -54,38 +53,37 @@ class Diffusion(nn.Module):
     def __init__(self, seeds: Sequence[int], settings: DiffusionSettings, device: torch.device) -> None:
         super().__init__()
         self.levels = settings.levels
-        self.generator = NoisyMLP(settings.levels + 1, settings.hidden, seeds, device)
+        self.world = WORLDS[settings.world](device)
+        self.normal = (*self.world.normal, "noise")
+        self.generator = self.world.network(settings.levels + 1, settings.hidden, seeds, device)
         self.optimizer = Adam(self.generator, settings.learning_rate.expand(len(seeds)))
         left = signal(settings.levels).to(device)
         self.register_buffer("kept", left.sqrt(), persistent=False)
         self.register_buffer("noise", (1 - left).sqrt(), persistent=False)
 
-    @staticmethod
-    def widths(batch: int) -> dict[str, int]:
-        """Random numbers that a step takes, by purpose."""
-        return {"mode": batch, "offset": 2 * batch, "level": batch, "noise": 2 * batch}
-
-    normal = ("offset", "noise")
-    """Purposes whose numbers are normal."""
+    def widths(self, batch: int) -> dict[str, int]:
+        """Random numbers that a step takes, by purpose; those for ``normal`` are normal."""
+        each = {**self.world.widths, "level": 1, "noise": self.world.size}
+        return {purpose: batch * width for purpose, width in each.items()}
 
     def learn(self, drawn: Mapping[str, Float[Tensor, "member _"]]) -> None:
         """One step of every denoiser on a batch of its own: ``|ε − ε_θ(√ᾱ_t x₀ + √(1 − ᾱ_t) ε, t)|²``.
 
         Source: Ho, Jain and Abbeel 2020 (arXiv:2006.11239), Algorithm 1; equation (12.3) of the book.
         """
-        x = ring.ring(drawn["mode"], drawn["offset"])
+        x = self.world.points(drawn)
         level = 1 + (drawn["level"] * self.levels).long()
-        noise = drawn["noise"].unflatten(1, (-1, 2))
+        noise = drawn["noise"].unflatten(1, (-1, self.world.size))
         noisy = self.kept[level].unsqueeze(-1) * x + self.noise[level].unsqueeze(-1) * noise
         error = self.generator(noisy, level) - noise
         self.optimizer.descend(error.square().mean((1, 2)).sum())
 
     def sample(
         self,
-        network: NoisyMLP,
-        noise: Float[Tensor, "member number 2"],
+        network: nn.Module,
+        noise: Float[Tensor, "member number size"],
         watch: Callable[[Tensor], None] | None = None,
-    ) -> Float[Tensor, "member number 2"]:
+    ) -> Float[Tensor, "member number size"]:
         """Points, from noise, level by level, without further noise.
 
         Args:
@@ -101,7 +99,7 @@ class Diffusion(nn.Module):
             if watch:
                 watch(x)
             noise = network(x, level)
-            clean = ((x - self.noise[level] * noise) / self.kept[level]).clamp(-REACH, REACH)
+            clean = ((x - self.noise[level] * noise) / self.kept[level]).clamp(-self.world.reach, self.world.reach)
             x = self.kept[level - 1] * clean + self.noise[level - 1] * noise
         if watch:
             watch(x)

@@ -4,7 +4,9 @@ Each takes many pairs of samples at once, and leads with the axes that the sampl
 """
 
 import math
+from functools import reduce
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -13,13 +15,13 @@ __all__ = ["frechet", "mean_discrepancy", "sliced_wasserstein"]
 
 
 def sliced_wasserstein(
-    generated: Float[Tensor, "*many number 2"], real: Float[Tensor, "*many times 2"], directions: int = 32
+    generated: Float[Tensor, "*many number feature"], real: Float[Tensor, "*many times feature"], directions: int = 32
 ) -> Float[Tensor, "*many"]:
-    """The sliced Wasserstein distance in the plane: how far the points of one sample must be carried, along a line.
+    """The sliced Wasserstein distance: how far the points of one sample must be carried, along a line.
 
     Both samples are projected on a line, and sorted there; the mean distance between points of the same rank is the
-    Wasserstein-1 distance of the two projections. The mean over ``directions`` lines, equally far apart in angle, is
-    returned, in the units of the points.
+    Wasserstein-1 distance of the two projections. The mean over ``directions`` lines is returned, in the units of the
+    points. In the plane these are equally far apart in angle, elsewhere at random, the same at every call.
 
     Args:
         generated: points.
@@ -34,15 +36,24 @@ def sliced_wasserstein(
     number, times = generated.shape[-2], real.shape[-2]
     if times % number:
         raise ValueError(f"real has {times} points, which is no whole multiple of the {number} of generated")
-    angle = torch.arange(directions, device=generated.device, dtype=generated.dtype) * (math.pi / directions)
-    lines = torch.stack((angle.cos(), angle.sin()))
+    lines = _lines(generated, directions)
     ranked = (generated @ lines).sort(-2).values
     wanted = (real @ lines).sort(-2).values.unflatten(-2, (number, -1))
     return (ranked.unsqueeze(-2) - wanted).abs().mean((-3, -2, -1))
 
 
+def _lines(points: Float[Tensor, "*many number feature"], directions: int) -> Float[Tensor, "feature directions"]:
+    """Unit vectors."""
+    features = points.shape[-1]
+    if features == 2:
+        angle = torch.arange(directions, device=points.device, dtype=points.dtype) * (math.pi / directions)
+        return torch.stack((angle.cos(), angle.sin()))
+    drawn = np.random.default_rng(0).normal(size=(features, directions))
+    return torch.from_numpy(drawn / np.linalg.norm(drawn, axis=0)).to(points)
+
+
 def mean_discrepancy(
-    generated: Float[Tensor, "*many number 2"], real: Float[Tensor, "*many times 2"], width: float = 0.5
+    generated: Float[Tensor, "*many number feature"], real: Float[Tensor, "*many times feature"], width: float = 0.5
 ) -> Float[Tensor, "*many"]:
     """The squared maximum mean discrepancy of two samples under a Gaussian kernel, without bias.
 
@@ -58,8 +69,8 @@ def mean_discrepancy(
     """
 
     def kernel(a: Tensor, b: Tensor) -> Tensor:
-        across, along = (a[..., :, None, i] - b[..., None, :, i] for i in (0, 1))
-        return ((across * across + along * along) / (-2 * width * width)).exp()
+        squares = ((a[..., :, None, i] - b[..., None, :, i]).square() for i in range(a.shape[-1]))
+        return (reduce(torch.add, squares) / (-2 * width * width)).exp()
 
     def within(a: Tensor) -> Tensor:
         n = a.shape[-2]

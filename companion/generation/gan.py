@@ -10,8 +10,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from companion.generation import ring
 from companion.generation.settings import GeneratorSettings
+from companion.generation.worlds import Ring
 from companion.members import MLP, Adam
 from companion.runs.settings import PerMember, setting
 
@@ -43,6 +43,7 @@ class GAN(nn.Module):
 
     def __init__(self, seeds: Sequence[int], settings: GANSettings, device: torch.device) -> None:
         super().__init__()
+        self.world = Ring(device)
         self.generator = MLP((2, *settings.hidden, 2), seeds, purpose="generator").to(device)
         self.critic = MLP((2, *settings.hidden, 1), seeds, purpose="critic").to(device)
         rate = settings.learning_rate.expand(len(seeds))
@@ -62,7 +63,7 @@ class GAN(nn.Module):
 
         Source: Goodfellow et al. 2014 (arXiv:1406.2661), Algorithm 1 with k = 1 and the loss of its section 3.
         """
-        real = ring.ring(drawn["mode"], drawn["offset"])
+        real = self.world.points(drawn)
         with torch.no_grad():
             made = self.generator(drawn["critic"].unflatten(1, (-1, 2)))
         # The logarithm of a logistic's output: log D = −softplus(−logit), log(1 − D) = −softplus(logit).

@@ -9,22 +9,22 @@ from typing import Any
 import numpy as np
 import torch
 import xarray as xr
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
-from companion.averaging import Clock, soft_update
-from companion.generation import ring
+from companion.averaging import Bank, warmup
 from companion.generation.consistency import Consistency, ConsistencySettings
 from companion.generation.diffusion import Diffusion, DiffusionSettings
 from companion.generation.distances import mean_discrepancy, sliced_wasserstein
 from companion.generation.gan import GAN, GANSettings
 from companion.generation.settings import AverageSettings, GeneratorSettings
+from companion.generation.worlds import WORLDS
 from companion.members import Adam, Grid, Noise, Streams, flatten
 from companion.runs.experiment import experiment
 from companion.runs.options import Options, takes_options
 from companion.runs.settings import at_least_one, check, one_of, shape_settings
 
-__all__ = ["METHODS", "Training", "train", "weight_of_new"]
+__all__ = ["METHODS", "Training", "train"]
 
 REAL = 4
 """Real points for each generated one, where their distance is measured."""
@@ -93,16 +93,18 @@ class Training:
         self.steps = steps
         self.noise = Noise(seeds, learner.widths(settings.batch_size), device, normal=learner.normal)
         self.weights = learner.optimizer.weights
-        self.averaged = self.weights.expand(averages.members, -1, -1).clone()
-        taus = weight_of_new(averages.column("tau"), averages.column("warmup"), steps).astype(np.float32)
-        table = torch.from_numpy(taus).to(device)
-        self.clock = Clock(lambda update: table[update - 1])
+        taus, warm = averages.column("tau").tolist(), averages.column("warmup").tolist()
+        # Equation (12.5) of the book: a decay of at most k/(9 + k), as in `EMAModel` of diffusers, but for its first
+        # update, which copies; `LitEma` of latent diffusion (Rombach et al. 2022) counts one further.
+        weights = [warmup(tau, gamma=9) if each else tau for tau, each in zip(taus, warm, strict=True)]
+        self.bank = Bank(self.weights, {averages.name(i): weight for i, weight in enumerate(weights)})
         self._optimizers = [each for each in learner.modules() if isinstance(each, Adam)]
         self._judged = deepcopy(learner.generator).requires_grad_(False)
         self._judged_weights = flatten(self._judged)
-        start = torch.from_numpy(Streams(seeds, "start of samples").normal(samples, 2))
-        parts = (start, ring.samples(seeds, REAL * samples), ring.samples(seeds, samples, "floor"))
-        self._start, self._real, self._other = (points.to(device) for points in parts)
+        self.world = learner.world
+        start = Streams(seeds, "start of samples").normal(samples, self.world.size)
+        self._start = torch.from_numpy(start).to(device)
+        self._real, self._other = self.world.real(seeds, REAL * samples), self.world.other(seeds, samples)
 
     def step(self, step: int) -> None:
         """Every member learns from a batch, and every average follows."""
@@ -112,18 +114,18 @@ class Training:
         for optimizer in self._optimizers:
             optimizer.learning_rate.copy_(rate.unsqueeze(1).expand_as(optimizer.learning_rate))
         self.learner.learn(self.noise.draw())
-        soft_update([self.weights.expand_as(self.averaged)], [self.averaged], self.clock.tick())
+        self.bank.update(self.weights)
 
     @torch.no_grad()
     def measure(self, step: int, look: Callable[[], None]) -> dict[str, np.ndarray]:
         """Distances between real points and those of each network; at the end, some of the points and the floor."""
         distances, discrepancies, points = [], [], []
-        for weights in (self.weights, *self.averaged):
+        for weights in (self.weights, *self.bank.averages):
             look()
             self._judged_weights.copy_(weights)
             made = self.learner.sample(self._judged, self._start)
             distances.append(sliced_wasserstein(made, self._real))
-            discrepancies.append(mean_discrepancy(made[:, :KEPT], self._real[:, :KEPT]))
+            discrepancies.append(mean_discrepancy(made[:, :KEPT], self._real[:, :KEPT], self.world.width))
             points.append(made[:, :KEPT])
         measured = {"distance": self._by_average(distances), "discrepancy": self._by_average(discrepancies)}
         if step < self.steps:
@@ -139,15 +141,14 @@ class Training:
         return both.reshape(len(online), 2, *lengths, *online.shape[1:]).cpu().numpy()
 
     def state_dict(self) -> dict[str, Any]:
-        """All that learns, the averages, and their clock."""
-        return {"learner": self.learner.state_dict(), "averages": self.averaged, "clock": self.clock.state_dict()}
+        """All that learns, and the averages with their count."""
+        return {"learner": self.learner.state_dict(), "bank": self.bank.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from there."""
         self.learner.load_state_dict(state["learner"])
-        self.averaged.copy_(state["averages"])
-        self.clock.load_state_dict(state["clock"])
-        self.noise.seek(self.clock.count)
+        self.bank.load_state_dict(state["bank"])
+        self.noise.seek(self.bank.count)
 
 
 @takes_options
@@ -160,10 +161,12 @@ def train(
     samples: int = 512,
     **settings: Any,
 ) -> xr.Dataset:
-    """Train a population of generators of eight Gaussians on a ring, with moving averages of their weights beside them.
+    """Train a population of generators, with moving averages of their weights beside them.
 
         run = generation.train("diffusion", tau=[0.01, 0.001], warmup=[False, True], seeds=16)
         run["distance"].sel(which="target", tau=0.01, warmup=False).mean("seed")
+
+    They make points of eight Gaussians on a ring, or a diffusion model pictures of digits: ``world="digits"``.
 
     A setting given as a list is swept and becomes a dimension of the result. The averages take no part in the training:
     every combination of the other settings and seeds trains once, and all averages follow it at the same time.
@@ -180,7 +183,8 @@ def train(
         steps: updates of each generator.
         halvings: how often to measure before the end: after a half, a quarter, … of the steps. At a rate that does not
             fall, what is measured there is what a shorter run would have ended with.
-        samples: points that each network makes to be judged, against four times as many real ones.
+        samples: points that each network makes to be judged, against four times as many real ones; of digits at most
+            224.
         {options}
         settings: fields of the method's settings, as :class:`DiffusionSettings`, and of :class:`AverageSettings`.
 
@@ -188,11 +192,11 @@ def train(
         With dimensions (swept settings, ``seed``, ``which``, swept ``tau`` and ``warmup``, ``step``), where ``which``
         is ``"online"``, or ``"target"`` for the average: ``distance``, the sliced Wasserstein distance between
         generated and real points, and ``discrepancy``, their squared maximum mean discrepancy. The online network's
-        values are repeated for every average. ``samples``, over (…, ``sample``, ``axis``), are up to 256 points of each
-        at the end, and ``floor``, over (swept settings, ``seed``), is the distance of real points from other real ones,
-        as many as are compared above. The attributes hold every argument that the numbers depend on, the device,
-        versions, the date and the wall time in seconds; and ``diverged``, ``interrupted`` and ``trained`` where there
-        is something to be said, as those of :func:`companion.rl.train`.
+        values are repeated for every average. ``samples``, over (…, ``sample``, ``axis``), are up to 256 points or
+        pictures of each at the end, and ``floor``, over (swept settings, ``seed``), is the distance of real points from
+        other real ones, as many as are compared above. The attributes hold every argument that the numbers depend on,
+        the device, versions, the date and the wall time in seconds; and ``diverged``, ``interrupted`` and ``trained``
+        where there is something to be said, as those of :func:`companion.rl.train`.
 
     Raises:
         ValueError: an unknown method or setting (the nearest known one is named), a value out of range, or a checkpoint
@@ -204,6 +208,9 @@ def train(
     at_least_one(steps=steps, samples=samples)
     marks = marks_halved(halvings, steps)
     checked = check(way.all_settings, settings, train)
+    worlds = [WORLDS[name] for name in np.atleast_1d(checked.get("world", "ring"))]
+    if samples > (most := min(world.most for world in worlds)):
+        raise ValueError(f"samples={samples}: there are real digits enough for {most}; pass samples={most}")
     averages = Grid({average.name: checked[average.name] for average in fields(AverageSettings)})
     grid = Grid({name: value for name, value in checked.items() if name not in averages.settings}, seeds)
     both = ("which", *averages.swept)
@@ -218,7 +225,12 @@ def train(
             "samples": (*both, "sample", "axis"),
             "floor": (),
         },
-        sizes={"which": ["online", "target"], **averages.swept, "sample": min(samples, KEPT), "axis": 2},
+        sizes={
+            "which": ["online", "target"],
+            **averages.swept,
+            "sample": min(samples, KEPT),
+            "axis": max(each.size for each in worlds),
+        },
         steps=steps,
         marks=marks,
         apart=shape_settings(way.settings),
@@ -254,15 +266,3 @@ def _program(
     """The program of some members, who agree on the settings that decide shapes."""
     settings, members = method.settings.of(grid, own, fixed, device), grid.seeds[own].tolist()
     return Training(method.learner(members, settings, device), members, settings, averages, steps, samples, device)
-
-
-def weight_of_new(
-    tau: Float[np.ndarray, " average"], warm: Bool[np.ndarray, " average"], steps: int
-) -> Float[np.ndarray, "step average"]:
-    """The weight of the newest weights at updates 1 … ``steps``: tau, or where there is a warm-up max(τ, 9/(9 + k)).
-
-    Source: ``EMAModel`` of diffusers, but for its first update, which copies; ``LitEma`` of latent diffusion (Rombach
-    et al. 2022) counts one further. Equation (12.5) of the book.
-    """
-    k = np.arange(1.0, steps + 1)[:, None]
-    return np.where(warm, np.maximum(tau, 9 / (9 + k)), tau)

@@ -1,5 +1,6 @@
 """The exercises on generators."""
 
+import contextlib
 import math
 
 import numpy as np
@@ -68,6 +69,21 @@ def wrong_swap() -> Wrong:
         copy(stored, model.parameters())
         return result
 
+    def only_after_errors(model, average, evaluate):
+        stored = [p.detach().clone() for p in model.parameters()]
+        copy(average.parameters(), model.parameters())
+        try:
+            result = evaluate(model)
+        except Exception:
+            copy(stored, model.parameters())
+            raise
+        copy(stored, model.parameters())
+        return result
+
+    def swallows(model, average, evaluate):
+        with contextlib.suppress(Exception):
+            return with_average(model, average, evaluate)
+
     def points_elsewhere(model, average, evaluate):
         stored = [p.detach().clone() for p in model.parameters()]
         try:
@@ -96,6 +112,8 @@ def wrong_swap() -> Wrong:
         "the average evaluated": (evaluates_the_average, "the model itself"),
         "nothing copied": (forgets_to_copy, "did not hold the average's"),
         "not after an error": (no_finally, "was stopped in between"),
+        "not after Ctrl-C": (only_after_errors, "by a KeyboardInterrupt"),
+        "the error swallowed": (swallows, "The RuntimeError of the evaluation was swallowed"),
         "another memory": (points_elsewhere, "in another memory"),
         "the average lent": (lends_the_average, "must not reach it"),
         "no result": (returns_nothing, "is to be returned"),

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.linalg import sqrtm
+from scipy.special import gamma
 from scipy.stats import wasserstein_distance
 
 from companion.generation import frechet, mean_discrepancy, sliced_wasserstein
@@ -33,13 +34,23 @@ def test_a_shift_is_as_long_as_its_shadows() -> None:
     assert sliced_wasserstein(a, shifted, directions=512) == pytest.approx(2 / np.pi, rel=1e-4)
 
 
+def test_in_more_dimensions_too() -> None:
+    """There the mean shadow of a unit vector is Γ(d/2)/(√π Γ((d + 1)/2))."""
+    a = some(100, 5)
+    shifted = a + torch.eye(5)[2]
+    shadow = gamma(2.5) / (np.sqrt(np.pi) * gamma(3.0))
+    assert sliced_wasserstein(a, shifted, directions=20_000) == pytest.approx(shadow, rel=0.02)
+    assert sliced_wasserstein(a, shifted) == sliced_wasserstein(a, shifted)
+
+
 def test_sliced_wasserstein_refuses_what_cannot_be_shared_out() -> None:
     with pytest.raises(ValueError, match="real has 30 points, which is no whole multiple of the 20 of generated"):
         sliced_wasserstein(some(20, 2), some(30, 2))
 
 
-def test_mean_discrepancy_is_the_double_loop() -> None:
-    a, b = some(2, 7, 2), some(2, 9, 2) + 0.5
+@pytest.mark.parametrize("features", [2, 3])
+def test_mean_discrepancy_is_the_double_loop(features: int) -> None:
+    a, b = some(2, 7, features), some(2, 9, features) + 0.5
     for member, got in enumerate(mean_discrepancy(a, b, width=0.8)):
 
         def mean(x, y, *, same):

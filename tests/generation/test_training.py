@@ -8,27 +8,34 @@ import torch
 
 from companion import generation, profile_weights, warmup
 from companion.generation import METHODS
-from companion.generation.training import Training, weight_of_new
+from companion.generation.training import Training
 from companion.members import Grid
 from tests.fake_device import DEVICE, in_slices, second_device
 
 SMALL = {"hidden": (8,), "batch_size": 5, "samples": 16, "progress": False}
-SWEPT = {"gan": {}, "diffusion": {"levels": 4}, "consistency": {"levels": 4, "target_tau": [1.0, 0.1]}}
+SWEPT = {
+    "gan": {},
+    "diffusion": {"levels": 4},
+    "consistency": {"levels": 4, "target_tau": [1.0, 0.1]},
+    "digits": {"levels": 4, "world": "digits"},
+}
+METHOD = {name: "diffusion" if name == "digits" else name for name in SWEPT}
 
 
-def train(method: str, **arguments):
-    return generation.train(method, **{"seeds": 2, "steps": 12, **SMALL, **SWEPT[method], **arguments})
+def train(name: str, **arguments):
+    return generation.train(METHOD[name], **{"seeds": 2, "steps": 12, **SMALL, **SWEPT[name], **arguments})
 
 
-def program(method: str, averages: Grid, steps: int = 12) -> Training:
+def program(name: str, averages: Grid, steps: int = 12) -> Training:
     """A program as ``train`` makes it, to look into."""
-    way, cpu = METHODS[method], torch.device("cpu")
+    way, cpu = METHODS[METHOD[name]], torch.device("cpu")
     sizes = {name: value for name, value in SMALL.items() if name in ("hidden", "batch_size")}
-    settings = way.settings(**sizes, learning_rate=[0.01, 0.01])
+    world = {"world": "digits"} if name == "digits" else {}
+    settings = way.settings(**sizes, **world, learning_rate=[0.01, 0.01])
     return Training(way.learner([3, 4], settings, cpu), [3, 4], settings, averages, steps, 16, cpu)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", SWEPT)
 def test_an_average_is_the_weighted_sum_of_the_iterates(method: str) -> None:
     averages = Grid({"tau": [0.3, 0.01], "warmup": [False, True]})
     running = program(method, averages)
@@ -40,20 +47,23 @@ def test_an_average_is_the_weighted_sum_of_the_iterates(method: str) -> None:
         profile_weights(warmup(tau, gamma=9) if warm else tau, 12)
         for tau, warm in zip(averages.column("tau"), averages.column("warmup"), strict=True)
     ]
-    for got, weights in zip(running.averaged, taken, strict=True):
+    for got, weights in zip(running.bank.averages, taken, strict=True):
         np.testing.assert_allclose(got, np.tensordot(weights, np.array(history), 1), atol=2e-6)
 
 
 def test_the_warm_up_is_that_of_latent_diffusion_and_diffusers() -> None:
     """Decay min(d, (1 + n)/(10 + n)): diffusers counts n from 0 (and copies there), latent diffusion from 1."""
-    steps = 2_000
-    table = weight_of_new(np.array([0.01, 0.0001]), np.array([True, True]), steps)
-    n = np.arange(steps)[:, None]
-    np.testing.assert_allclose(1 - table, np.minimum([0.99, 0.9999], (1 + n) / (10 + n)), rtol=1e-12)
-    assert table[-1].tolist() == pytest.approx([0.01, 9 / 2_009])
+    running = program("gan", Grid({"tau": [0.1, 0.0001], "warmup": True}))
+    before = running.bank.averages.double().numpy().copy()
+    for n in range(300):
+        running.step(n + 1)
+        decay = np.minimum([0.9, 0.9999], (1 + n) / (10 + n))[:, None, None]
+        before = decay * before + (1 - decay) * running.weights.double().numpy()
+        np.testing.assert_allclose(running.bank.averages, before, atol=1e-5)
+    assert not np.allclose(before[0], before[1], atol=1e-3)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", SWEPT)
 def test_a_member_is_the_same_whichever_others_train_beside_it(method: str) -> None:
     among = train(method, seeds=[2, 5, 11], learning_rate=[1e-3, 1e-2], tau=[0.1, 0.5])
     alone = train(method, seeds=[5], learning_rate=1e-2, tau=[0.1, 0.5])
@@ -62,7 +72,7 @@ def test_a_member_is_the_same_whichever_others_train_beside_it(method: str) -> N
         np.testing.assert_allclose(same[name].transpose(*alone[name].dims), alone[name], rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", SWEPT)
 def test_the_averages_do_not_touch_the_training(method: str) -> None:
     one, many = train(method), train(method, tau=[1.0, 0.2], warmup=[False, True])
     online = many.sel(which="online")
@@ -99,7 +109,7 @@ def test_the_answer_is_labelled() -> None:
     assert run.attrs["halvings"] == 2
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", SWEPT)
 def test_a_run_in_pieces_is_the_run_in_one(method: str, tmp_path) -> None:
     whole = train(method, tau=[0.3, 0.01], steps=9)
     path = tmp_path / "run.pt"
@@ -110,7 +120,7 @@ def test_a_run_in_pieces_is_the_run_in_one(method: str, tmp_path) -> None:
         np.testing.assert_array_equal(whole[name], pieces[name])
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", SWEPT)
 def test_a_whole_call_keeps_to_a_second_device(method: str) -> None:
     with second_device():
         run = train(method, tau=[0.3, 0.01], warmup=[False, True], anneal=[False, True], device=DEVICE, halvings=1)
@@ -139,11 +149,22 @@ def test_it_learns(method: str, better: float) -> None:
         ({"halvings": 5}, ValueError, r"steps=12 at least 2\*\*halvings"),
         ({"halvings": 1.0}, TypeError, r"halvings"),
         ({"seeds": 0}, ValueError, "seeds=0"),
+        ({"world": "digit"}, ValueError, "world='digit'.*digits"),
+        ({"world": ["ring", "digits"], "samples": 225}, ValueError, "samples=225: .* enough for 224; pass samples=224"),
     ],
 )
 def test_what_is_wrong_is_refused_by_name(arguments: dict, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         train("diffusion", **arguments)
+
+
+def test_worlds_may_be_swept() -> None:
+    """What a smaller world has no numbers for is missing."""
+    run = train("diffusion", world=["ring", "digits"], levels=3)
+    assert run["samples"].sizes["axis"] == 64
+    assert run["samples"].sel(world="digits").notnull().all()
+    assert run["samples"].sel(world="ring").isel(axis=[0, 1]).notnull().all()
+    assert run["samples"].sel(world="ring").isel(axis=slice(2, None)).isnull().all()
 
 
 def test_an_unknown_method_is_refused_by_name() -> None:

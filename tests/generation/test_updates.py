@@ -3,11 +3,14 @@
 import numpy as np
 import pytest
 import torch
+from sklearn.datasets import load_digits
+from torch.nn.functional import conv2d
 
 from companion.generation import GAN, Consistency, ConsistencySettings, Diffusion, DiffusionSettings, GANSettings
 from companion.generation.consistency import noise_levels
 from companion.generation.diffusion import signal
 from companion.generation.ring import samples
+from companion.generation.worlds import Digits
 from tests.generation.reference import Net, agree, points, told
 
 CPU = torch.device("cpu")
@@ -68,6 +71,57 @@ def test_a_samplers_way_is_the_references() -> None:
         np.testing.assert_allclose(made[member], x, atol=2e-4)
     assert len(shown) == levels + 1
     torch.testing.assert_close(shown[-1], made)
+
+
+def test_a_denoiser_of_pictures_is_torchs_convolutions_and_its_steps_are_torchs_adam() -> None:
+    """A member of (12.3) with pictures, in float64 and by itself: ``conv2d``, and its gradient by autograd."""
+    levels, rng, hidden = 6, np.random.default_rng(6), (4, 5, 5)  # see above for 5
+    settings = DiffusionSettings(world="digits", levels=levels, hidden=hidden, batch_size=6, learning_rate=RATES)
+    learner = Diffusion(SEEDS, settings, CPU)
+    net, left = learner.generator, signal(levels).double()
+    alone = [
+        [
+            [each[member].detach().double().clone().requires_grad_() for each in (w, b)]
+            for w, b in zip(net.weights, net.biases, strict=True)
+        ]
+        for member in range(2)
+    ]
+    optimizers = [
+        torch.optim.Adam([p for layer in layers for p in layer], lr=rate)
+        for layers, rate in zip(alone, RATES, strict=True)
+    ]
+    for _ in range(STEPS):
+        numbers = drawn(learner, rng)
+        learner.learn(numbers)
+        for member, (layers, optimizer) in enumerate(zip(alone, optimizers, strict=True)):
+            n = of(numbers, member)
+            picture = learner.world.learned[np.floor(n["picture"] * 899).astype(int)].double()
+            level, noise = 1 + np.floor(n["level"] * levels).astype(int), torch.from_numpy(n["noise"].reshape(-1, 64))
+            share = left[level][:, None]
+            noisy = share.sqrt() * picture + (1 - share).sqrt() * noise
+            features = torch.from_numpy(told(levels + 1, level))[:, :, None, None].expand(-1, -1, 8, 8)
+            y = torch.cat((noisy.view(-1, 1, 8, 8), features), 1)
+            for index, (weight, bias) in enumerate(layers):
+                new = conv2d(y.relu() if index else y, weight, bias, padding=1)
+                y = y + new if index == 2 else new  # the third has as many channels as come in
+            optimizer.zero_grad()
+            (y.flatten(1) - noise).square().mean().backward()
+            optimizer.step()
+    for member, layers in enumerate(alone):
+        for (weight, bias), got, got_bias in zip(layers, net.weights, net.biases, strict=True):
+            torch.testing.assert_close(got[member].double(), weight, atol=5e-5, rtol=0)
+            torch.testing.assert_close(got_bias[member].double(), bias, atol=5e-5, rtol=0)
+
+
+def test_digits_are_learned_from_or_judged_by_and_never_both() -> None:
+    pictures = load_digits(return_X_y=True)[0] / 8 - 1
+    world = Digits(CPU)
+    learned, held_out = world.other(SEEDS, 899).numpy(), world.real(SEEDS, 898).numpy()
+    for member in range(2):
+        both = np.concatenate([learned[member], held_out[member]])
+        np.testing.assert_array_equal(np.unique(both, axis=0), np.unique(pictures.astype(np.float32), axis=0))
+    assert not np.array_equal(learned[0], learned[1])
+    assert np.abs(pictures).max() <= world.reach
 
 
 def consistent(net: Net, x: np.ndarray, level: np.ndarray, sigma: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -45,8 +45,8 @@ EXERCISE = Exercise(
     solution=distance,
     why="The distance grows by $\\sqrt{1+\\eta^2}$ a step, so after $n$ steps its logarithm is about $n\\eta^2/2$. "
     "Half the rate and twice the steps halve that: $e^1 = 2.7$ in place of $e^2 = 7.3$. Smaller steps make the spiral "
-    "slower, and never turn it inwards. The mean of play in turn is no nearer either: it is about $1/(\\eta n)$ from "
-    "the solution, and $\\eta n$ is the same.",
+    "slower, and never turn it inwards. The mean of play in turn is no nearer either: it is at most about "
+    "$2/(\\eta n)$ from the solution, and $\\eta n$ is the same.",
     checks=[is_a_number, is_the_distance],
     value=True,
 )

@@ -3,7 +3,6 @@ Write `with_average(model, average, evaluate)` that is right: it returns `evalua
 in the model, and afterwards both are as they were, whatever happens in between.
 """
 
-import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -80,16 +79,24 @@ def leaves_the_average_alone(answer: Answer) -> None:
 
 
 def survives_an_error(answer: Answer) -> None:
-    """Also if the evaluation is stopped."""
-    model = network(0)
+    """Also if the evaluation fails or is stopped, which is passed on."""
+    for error in (RuntimeError, KeyboardInterrupt):
+        model = network(0)
 
-    def stopped(given: nn.Module) -> None:
-        raise InterruptedError
+        def stopped(given: nn.Module, error: type[BaseException] = error) -> None:
+            raise error
 
-    with contextlib.suppress(InterruptedError):
-        answer(model, network(1), stopped)
-    hint = "The evaluation was stopped in between, and the average has stayed in the model. `try` and `finally`."
-    matches_each(model.parameters(), network(0).parameters(), hint)
+        arrived = False
+        try:
+            answer(model, network(1), stopped)
+        except error:
+            arrived = True
+        hint = (
+            f"The evaluation was stopped in between, by a {error.__name__}, and the average has stayed in the model. "
+            "`try` and `finally`."
+        )
+        matches_each(model.parameters(), network(0).parameters(), hint)
+        expect(arrived, f"The {error.__name__} of the evaluation was swallowed: put the weights back, and let it pass.")
 
 
 EXERCISE = Exercise(

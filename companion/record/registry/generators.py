@@ -1,4 +1,4 @@
-"""Generators of eight Gaussians, and averages of them."""
+"""Generators of eight Gaussians and of digits, and averages of them."""
 
 from companion.record.recording import Recording
 
@@ -11,7 +11,7 @@ RECORDINGS = [
         "companion.generation:train",
         ("diffusion",),
         {"tau": TAUS, "warmup": [False, True], "steps": 25_600, "halvings": 7},
-        seeds=32,
+        seeds=16,
     ),
     Recording(
         "generators-falling",
@@ -36,5 +36,22 @@ RECORDINGS = [
         ("consistency",),
         {"target_tau": [1.0, 0.3, 0.1, 0.05, 0.01, 0.005], "tau": TAUS[:5], "steps": 19_200, "halvings": 4},
         seeds=16,
+    ),
+    Recording(
+        "generators-digits",
+        "Diffusion on pictures of digits at a constant learning rate: averages over tau",
+        "companion.generation:train",
+        ("diffusion",),
+        {
+            "world": "digits",
+            "hidden": (32, 32, 32),
+            "levels": 25,
+            "batch_size": 32,
+            "tau": TAUS[:5],
+            "steps": 24_000,
+            "halvings": 4,
+            "samples": 224,
+        },
+        seeds=8,
     ),
 ]
