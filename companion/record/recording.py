@@ -10,9 +10,9 @@ import xarray as xr
 
 @dataclass(frozen=True, repr=False)
 class Made:
-    """What is made when a recording is, such as a data set or a schedule: a call, by the name of its function::
+    """What is made when a recording is, such as a data set or a schedule: a call, by the name of its function.
 
-        Made("companion.averaging:swa", (150,), {"every": 15})
+    ``Made("companion.averaging:swa", (150,), {"every": 15})`` makes ``swa(150, every=15)``.
     """
 
     call: str

@@ -1,6 +1,7 @@
 """Judging networks by their rows of numbers: errors, losses, and statistics measured anew."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int64, UInt8
@@ -46,7 +47,11 @@ class Judge:
 
     def __init__(self, pictures: Pictures, *, widths: Sequence[int] = (8, 16, 16), residual: bool = False) -> None:
         self.pictures = pictures
-        self.kind = {"channels": pictures.images.shape[1], "widths": tuple(widths), "residual": residual}
+        self.kind: dict[str, Any] = {
+            "channels": pictures.images.shape[1],
+            "widths": tuple(widths),
+            "residual": residual,
+        }
 
     def reestimated(self, rows: Float[Tensor, "*network number"]) -> Float[Tensor, "*network number"]:
         """The same weights with statistics measured on all training pictures."""

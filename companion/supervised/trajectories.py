@@ -233,23 +233,26 @@ def trajectories(
     if "last" in averages:
         raise ValueError('averages has one called "last", which is what the optimizer has; call it something else')
     Bank(torch.zeros(1), averages)  # to be refused before any training, if it must be
-    sizes = {tuple(np.atleast_1d(checked[name]).tolist()) for name in ("batch_size",)}.pop()
-    if max(sizes) > len(pictures.labels) or len({len(pictures.labels) // size for size in sizes}) > 1:
+    batches = {len(pictures.labels) // size for size in np.atleast_1d(checked["batch_size"]).tolist()}
+    if 0 in batches or len(batches) > 1:
         raise ValueError(
             f"batch_size={checked['batch_size']} of {len(pictures.labels)} pictures; an epoch is to have one batch at "
             "least, and as many for all"
         )
-    per_epoch = len(pictures.labels) // sizes[0]
+    per_epoch = batches.pop()
     both = ("average", "epoch")
     told = fingerprint(pictures.images, pictures.labels, pictures.held_out_images, pictures.held_out_labels)
-    networks = {"averages": ("average", "number"), "path": ("kept", "number")} if keep_networks else {}
-    sizes_kept = {"kept": list(range(1, epochs + 1)), "number": _numbers(pictures, checked)} if keep_networks else {}
+    variables: dict[str, tuple[str, ...]] = {"error": both, "loss": both}
+    sizes: dict[str, Any] = {"average": ["last", *averages]}
+    if keep_networks:
+        variables |= {"averages": ("average", "number"), "path": ("kept", "number")}
+        sizes |= {"kept": list(range(1, epochs + 1)), "number": _numbers(pictures, checked)}
     return experiment(
         "trajectories",
         grid,
         partial(_program, pictures.to(options.chosen_device), grid, averages, epochs, keep_networks),
-        {"error": both, "loss": both, **networks},
-        sizes={"average": ["last", *averages], **sizes_kept},
+        variables,
+        sizes=sizes,
         steps=epochs * per_epoch,
         marks={epoch * per_epoch: epoch for epoch in marks_every(every, epochs)},
         along="epoch",

@@ -163,7 +163,8 @@ def test_a_residual_network_is_the_encoders_of_the_same_weights() -> None:
     logits = network.train()(inputs(images).repeat(1, 2, 1, 1))
     for member, row in enumerate(network.rows()):
         weights, last = row[:own], row[own : network.weights]
-        for part, values in zip(encoder.parameters(), weights.split([p.numel() for p in encoder.parameters()])):
+        sizes = [part.numel() for part in encoder.parameters()]
+        for part, values in zip(encoder.parameters(), weights.split(sizes), strict=True):
             part.data.copy_(values.view(part.shape))
         features = encoder.train()((inputs(images) + 2) / 4)
         wanted = features @ last[:5120].view(10, 512).T + last[5120:]
