@@ -140,7 +140,9 @@ def _warmup(count: int, tau: float, gamma: float, power: float) -> float:
 
 
 def _debiased(count: int, tau: float) -> float:
-    return min(1.0, tau / (1.0 - (1.0 - tau) ** count)) if tau else 1.0 / count  # by rounding it may be above
+    if tau in (0.0, 1.0):
+        return tau or 1.0 / count
+    return min(1.0, tau / -math.expm1(count * math.log1p(-tau)))  # exact to rounding, by which it may pass 1
 
 
 def _power(count: int, gamma: float) -> float:

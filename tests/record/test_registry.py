@@ -1,6 +1,7 @@
 """What can be recorded, and what is kept of it."""
 
 import pytest
+import xarray as xr
 
 import gpu_small
 from companion import vision
@@ -31,13 +32,13 @@ def test_what_is_made_with_a_recording_stands_in_its_recipe_and_is_made_by_its_c
     recording = Recording("it", "", f"{__name__}:given", (averages,), {"one": Made("builtins:len", ("four",))}, seeds=2)
     made = "{'EMA': 0.1, 'SWA': companion.averaging.swa(4, every=2)}"
     assert recording.recipe == f"{__name__}.given({made}, one=builtins.len('four'), seeds=2)"
-    (got,), settings = recording.run(minutes=3)
-    assert (got["EMA"], got["SWA"](6)) == (0.1, swa(4, every=2)(6))
-    assert settings == {"one": 4, "seeds": [0, 1], "minutes": 3}
+    attrs = recording.run(minutes=3).attrs
+    assert (attrs["averages"]["EMA"], attrs["averages"]["SWA"](6)) == (0.1, swa(4, every=2)(6))
+    assert attrs["settings"] == {"one": 4, "seeds": [0, 1], "minutes": 3}
 
 
-def given(*arguments, **settings):
-    return arguments, settings
+def given(averages, **settings):
+    return xr.Dataset(attrs={"averages": averages, "settings": settings})
 
 
 def test_the_budgets_of_cifar10_are_those_of_the_swa_paper():

@@ -187,8 +187,6 @@ def test_residual_networks_train_by_themselves_and_need_not_be_kept(tmp_path) ->
     both = train(residual=[False, True], seeds=1, epochs=1)
     assert both["path"].sel(residual=False).isnull().any()
     assert both["path"].sel(residual=True).notnull().all()
-    with pytest.raises(TypeError, match="keep_networks='no' must be True or False"):
-        train(keep_networks="no")
 
 
 def test_pictures_are_made_of_a_data_set_and_of_digits() -> None:
