@@ -47,7 +47,7 @@ RESNET18 = {
     "keep_networks": False,
     "evaluate_every": BUDGET // 4,
 }
-"""Learning rates, momentum and weight decay of the paper's VGG-16."""
+"""Learning rates, momentum and weight decay are those that the paper's authors give for VGG-16."""
 WATCHED = {"SWA": swa(START * BATCHES, BATCHES), "EMA 0.001": 0.001, "EMA 0.0003": 0.0003}
 
 RECORDINGS = [
