@@ -406,7 +406,11 @@ def test_small_training_calls_return_the_shape_that_was_asked_for(monkeypatch):
     assert shape(small)["step"] == [0, 2_000, 4_000, 5_000]
 
     images, labels = torch.zeros(500, 1, 4, 4, dtype=torch.uint8), torch.zeros(500, dtype=torch.int64)
-    assert len(gpu_small.few(supervised.Pictures)(images, labels, images, labels, 1).labels) == 128
+    few = gpu_small.few(supervised.Pictures)
+    assert len(few(images, labels, images, labels, 1).labels) == len(few.digits().labels) == 128
+    large = {"residual": True, "widths": (2, 3), "epochs": 40, "evaluate_every": 16, "seeds": 1}
+    small = gpu_small.shorter(supervised.trajectories)(few.digits(), {"EMA": 0.1}, keep_networks=False, **large)
+    assert shape(small)["epoch"] == [16, 32, 40]
     small = gpu_small.halved(generation.train)("gan", seeds=1, steps=5_000, halvings=2)
     assert shape(small)["step"] == [1_250, 2_500, 5_000]
 

@@ -28,19 +28,36 @@ def make_small() -> None:
     for module in (preference, rl, supervised, teachers, vision):
         module.train = smaller(module.train)
     supervised.Pictures = few(supervised.Pictures)  # type: ignore[misc]
+    supervised.trajectories = shorter(supervised.trajectories)
     teachers.distil = smaller(teachers.distil)
     generation.train = halved(generation.train)
     vision.cifar10 = vision.training.DATASETS["cifar10"] = noise  # type: ignore[assignment]
 
 
-def few(pictures: Callable[..., Any]) -> Callable[..., Any]:
+def few(pictures: type[Any]) -> type[Any]:
     """Pictures of which no more are taken than fill two small batches of a trajectory."""
     many = 8 * BATCH
 
-    def of(images: Any, labels: Any, held_out_images: Any, held_out_labels: Any, classes: int) -> Any:
-        return pictures(images[:many], labels[:many], held_out_images[:many], held_out_labels[:many], classes)
+    class Few(pictures):  # type: ignore[misc]
+        def __init__(self, images: Any, labels: Any, held_out_images: Any, held_out_labels: Any, classes: int) -> None:
+            super().__init__(images[:many], labels[:many], held_out_images[:many], held_out_labels[:many], classes)
 
-    return of
+    return Few
+
+
+def shorter(trajectories: Callable[..., Any]) -> Callable[..., Any]:
+    """Trajectories of large networks that take an epoch for each measurement, and look at all of their marks."""
+
+    @functools.wraps(trajectories)
+    def short(*arguments: Any, **settings: Any) -> Any:
+        if not settings.get("residual"):
+            return trajectories(*arguments, **settings)
+        total, every = settings["epochs"], settings["evaluate_every"]
+        marks = [*range(every, total, every), total]
+        run = trajectories(*arguments, **settings | {"epochs": len(marks), "evaluate_every": 1})
+        return run.assign_coords(epoch=marks).assign_attrs(epochs=total, evaluate_every=every)
+
+    return short
 
 
 def smaller(train: Callable[..., Any]) -> Callable[..., Any]:

@@ -23,7 +23,7 @@ from companion.averaging.posthoc import (
     profile_weights,
     snapshot_weights,
 )
-from companion.averaging.schedules import constant, cosine, power, swa, warmup
+from companion.averaging.schedules import constant, cosine, debiased, power, swa, warmup
 from companion.averaging.signals import ema, ema_demo, ema_weights, soft_update_numpy
 from companion.averaging.target import TargetNetwork
 from companion.averaging.updates import hard_update, soft_update
@@ -41,6 +41,7 @@ __all__ = [
     "constant",
     "convert",
     "cosine",
+    "debiased",
     "effective_window",
     "ema",
     "ema_decay_to_tau",

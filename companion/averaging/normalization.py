@@ -47,7 +47,7 @@ def reestimate_batch_norm(network: nn.Module, batches: Iterable[Batch]) -> None:
         ValueError: There are no batches; or torch's, a batch norm was fed one value a channel.
 
     Source: Izmailov et al., "Averaging Weights Leads to Wider Optima and Better Generalization" (arXiv:1803.05407),
-    section 3.2.
+    section 3.2; equation (10.3) of the book.
     """
     network = unwrapped(network)
     moments = {norm: _Moments() for norm in network.modules() if _gathers(norm)}

@@ -66,6 +66,23 @@ def warmup(tau: Number, *, gamma: Number = 1.0, power: Number = 1.0) -> Schedule
     return partial(_warmup, tau=unit_interval(tau), gamma=_positive(gamma, "gamma"), power=_positive(power, "power"))
 
 
+def debiased(tau: Number) -> Schedule:
+    """An EMA that has forgotten where it started: ``tau / (1 − (1 − tau)^k)``, and 1/k where ``tau`` is 0.
+
+    The first update copies. As Adam corrects its averages, written as a schedule.
+
+    Args:
+        tau: The weight to settle at, in [0, 1].
+
+    Raises:
+        TypeError: ``tau`` is not a number.
+        ValueError: ``tau`` lies outside [0, 1], or is NaN.
+
+    Source: Kingma and Ba, "Adam" (arXiv:1412.6980), section 3; equation (2.11) of the book.
+    """
+    return partial(_debiased, tau=unit_interval(tau))
+
+
 def power(gamma: Number) -> Schedule:
     """A power function of time as the profile, ``t^gamma``: ``tau_k = 1 − (1 − 1/k)^(gamma + 1)``.
 
@@ -100,7 +117,7 @@ def swa(start: int, every: int = 1) -> Schedule:
         ValueError: An argument is below 1.
 
     Source: Izmailov et al., "Averaging Weights Leads to Wider Optima and Better Generalization" (arXiv:1803.05407),
-    Algorithm 1; equation (10.1) of the book.
+    Algorithm 1; equation (10.2) of the book.
     """
     for name, value in (("start", start), ("every", every)):
         if isinstance(value, bool) or not isinstance(value, numbers.Integral):
@@ -120,6 +137,12 @@ def _cosine(count: int, tau: float, total: int) -> float:
 
 def _warmup(count: int, tau: float, gamma: float, power: float) -> float:
     return max(tau, (1.0 + count / gamma) ** -power)
+
+
+def _debiased(count: int, tau: float) -> float:
+    if tau in (0.0, 1.0):
+        return tau or 1.0 / count
+    return min(1.0, tau / -math.expm1(count * math.log1p(-tau)))  # exact to rounding, by which it may pass 1
 
 
 def _power(count: int, gamma: float) -> float:

@@ -1,4 +1,4 @@
-"""A convolutional network with batch norm, and with a member axis."""
+"""Convolutional networks with batch norm, and with a member axis: a plain one and a residual one."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -8,15 +8,17 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from companion.members import Streams
+from companion.members.residual import convolution, residual_layers
 
 __all__ = ["ConvNet"]
 
 
 class ConvNet(nn.Module):
-    """A small convolutional network for every member: all of them are one network of grouped convolutions.
+    """A convolutional network for every member: all of them are one network of grouped convolutions.
 
-    Each width is a convolution of 3×3, batch norm and rectification, with the larger of each 2×2 places taken between
-    two; the mean over all places goes through a linear layer. Batch norm is torch's own, of all members' channels.
+    Each width is a convolution of 3×3, batch norm and rectification, with the largest of each 2×2 places taken between
+    two; or, where it is ``residual``, two blocks of ResNet-18. The mean over all places goes through a linear layer.
+    Batch norm is torch's own, of all members' channels.
 
     The weights start as torch's do, uniform within ±1/√in, drawn from ``Streams(seeds, "init")``: a member's first
     weights depend on its seed and on the widths alone.
@@ -25,24 +27,33 @@ class ConvNet(nn.Module):
         seeds: one integer a member.
         classes: outputs of each.
         channels: of a picture.
-        widths: channels after each convolution.
+        widths: channels after each convolution, or of each two residual blocks.
+        residual: whether it is :func:`~companion.members.residual.residual_layers`: ResNet-18 for CIFAR-10, if the
+            widths are 64, 128, 256 and 512.
     """
 
     def __init__(
-        self, seeds: Sequence[int], classes: int, *, channels: int = 3, widths: Sequence[int] = (8, 16, 16)
+        self,
+        seeds: Sequence[int],
+        classes: int,
+        *,
+        channels: int = 3,
+        widths: Sequence[int] = (8, 16, 16),
+        residual: bool = False,
     ) -> None:
         super().__init__()
         self.members = len(seeds)
-        layers: list[nn.Module] = []
+        members = self.members
         with torch.random.fork_rng(devices=[]):  # torch draws first weights, too, from its global generator
-            for index, (wide_in, wide_out) in enumerate(pairwise((channels, *widths))):
-                layers += [nn.MaxPool2d(2)] if index else []
-                layers += [self._convolution(wide_in, wide_out, 3), nn.BatchNorm2d(self.members * wide_out), nn.ReLU()]
-            layers += [nn.AdaptiveAvgPool2d(1), self._convolution(widths[-1], classes, 1)]
-        self.layers = nn.Sequential(*layers)
+            if residual:
+                layers = residual_layers(nn.BatchNorm2d, channels=channels, widths=widths, members=members)
+            else:
+                layers = plain_layers(channels, widths, members)
+            last = nn.Conv2d(members * widths[-1], members * classes, 1, groups=members)
+            self.layers = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), last)
         streams = Streams(seeds, "init")
         with torch.no_grad():
-            for layer in self.layers:
+            for layer in self.modules():
                 if isinstance(layer, nn.Conv2d):
                     own = layer.weight.view(self.members, -1)
                     fan_in = layer.weight[0].numel()
@@ -50,17 +61,6 @@ class ConvNet(nn.Module):
                     if layer.bias is not None:
                         layer.bias.zero_()
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # twice as fast on a CPU
-
-    def _convolution(self, wide_in: int, wide_out: int, side: int) -> nn.Conv2d:
-        return nn.Conv2d(
-            self.members * wide_in,
-            self.members * wide_out,
-            side,
-            padding=side // 2,
-            groups=self.members,
-            bias=side == 1,  # elsewhere batch norm has one
-            device="cpu",
-        )
 
     def forward(
         self, pictures: Float[Tensor, "picture channels height width"]
@@ -93,6 +93,16 @@ class ConvNet(nn.Module):
         return torch.cat([gradient.reshape(self.members, -1) for gradient in gradients], 1)
 
     def _parts(self) -> list[Tensor]:
-        norms = [layer for layer in self.layers if isinstance(layer, nn.BatchNorm2d)]
+        norms = [layer for layer in self.modules() if isinstance(layer, nn.BatchNorm2d)]
         statistics = [part for norm in norms for part in (norm.running_mean, norm.running_var) if part is not None]
         return [*(p.detach() for p in self.parameters()), *statistics]
+
+
+def plain_layers(channels: int, widths: Sequence[int], members: int) -> list[nn.Module]:
+    """A convolution of each width, normalised and rectified, and between two the largest of each 2×2 places."""
+    layers: list[nn.Module] = []
+    for before, after in pairwise((channels, *widths)):
+        layers += [nn.MaxPool2d(2)] if layers else []
+        conv = convolution(before * members, after * members, 3, groups=members)
+        layers += [conv, nn.BatchNorm2d(after * members), nn.ReLU()]
+    return layers

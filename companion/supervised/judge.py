@@ -1,6 +1,7 @@
 """Judging networks by their rows of numbers: errors, losses, and statistics measured anew."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int64, UInt8
@@ -41,11 +42,16 @@ class Judge:
     Args:
         pictures: what statistics are measured on, and what networks are judged on.
         widths: of the networks, as in :class:`ConvNet`.
+        residual: whether they are residual networks.
     """
 
-    def __init__(self, pictures: Pictures, *, widths: Sequence[int] = (8, 16, 16)) -> None:
+    def __init__(self, pictures: Pictures, *, widths: Sequence[int] = (8, 16, 16), residual: bool = False) -> None:
         self.pictures = pictures
-        self.widths = tuple(widths)
+        self.kind: dict[str, Any] = {
+            "channels": pictures.images.shape[1],
+            "widths": tuple(widths),
+            "residual": residual,
+        }
 
     def reestimated(self, rows: Float[Tensor, "*network number"]) -> Float[Tensor, "*network number"]:
         """The same weights with statistics measured on all training pictures."""
@@ -77,8 +83,7 @@ class Judge:
     def _networks(self, rows: Float[Tensor, "*network number"]) -> Iterator[ConvNet]:
         """The rows as networks, so many at a time."""
         for some in rows.flatten(0, -2).split(TOGETHER):
-            channels = self.pictures.images.shape[1]
-            network = ConvNet([0] * len(some), self.pictures.classes, channels=channels, widths=self.widths)
+            network = ConvNet([0] * len(some), self.pictures.classes, **self.kind)
             network.to(rows.device).put(some)
             yield network
 

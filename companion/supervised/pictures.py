@@ -2,24 +2,26 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int64, UInt8
+from sklearn.datasets import load_digits
 from torch import Tensor
+from torch.nn.functional import pad
 
 from companion.members import Streams
 from companion.runs.settings import at_least_one
 
-__all__ = ["Pictures", "redrawn"]
+__all__ = ["Pictures", "moved", "redrawn"]
 
 
 @dataclass(frozen=True)
 class Pictures:
     """What networks train on and what they are judged on: the same pictures for all of them::
 
-        drawn = vision.shapes(train=1_000, test=1_000)
-        Pictures(drawn.train.images, drawn.train.labels, drawn.test.images, drawn.test.labels, len(drawn.classes))
+        Pictures.of(vision.shapes(train=1_000, test=1_000))
 
     Label noise redraws some of the labels for each member (:func:`redrawn`); what is held out keeps the true ones.
     """
@@ -60,6 +62,23 @@ class Pictures:
                     f"to {self.classes - 1}"
                 )
 
+    @classmethod
+    def of(cls, dataset: Any) -> "Pictures":
+        """Those of a data set with its labels, such as :func:`companion.vision.shapes` and the like return."""
+        train, test = dataset.train, dataset.test
+        return cls(train.images, train.labels, test.images, test.labels, len(dataset.classes))
+
+    @classmethod
+    def digits(cls) -> "Pictures":
+        """scikit-learn's 1,797 digits of 8×8 grey levels: every second one to train on, the others held out.
+
+        Source: as :data:`companion.supervised.DATASETS` has them; nothing is downloaded.
+        """
+        found = load_digits()
+        images = torch.from_numpy(found.images * 255 / 16).round().byte().unsqueeze(1)
+        labels = torch.from_numpy(found.target).long()
+        return cls(images[::2], labels[::2], images[1::2], labels[1::2], 10)
+
     def to(self, device: str | torch.device) -> "Pictures":
         """The same on another device."""
         images, labels = self.images.to(device), self.labels.to(device)
@@ -80,3 +99,26 @@ def redrawn(
     noise = Streams(seeds, "labels")
     chosen = noise.uniform(labels.shape[1]) < np.reshape(np.float32(share), (-1, 1))
     return np.where(chosen, noise.integers(classes, labels.shape[1]), labels)
+
+
+def moved(
+    images: UInt8[Tensor, "picture channel height width"], numbers: Float[Tensor, "picture 3"], *, reach: int = 4
+) -> UInt8[Tensor, "picture channel height width"]:
+    """Pictures moved over grey ground by up to ``reach`` pixels across and down, and half of them mirrored.
+
+    Source: the crops and flips of He et al. (2016), section 4.2, but for the ground, which is black there.
+
+    Args:
+        images: 0 to 255.
+        numbers: uniform in [0, 1), which decide everything.
+        reach: pixels, in each direction.
+    """
+    height, width = images.shape[2:]
+    padded = pad(images, [reach] * 4, value=128)
+    across, down = (numbers[:, :2] * (2 * reach + 1)).long().T.unsqueeze(2)
+    columns = torch.arange(width, device=images.device)
+    columns = across + torch.where(numbers[:, 2:] < 0.5, columns, width - 1 - columns)
+    rows = down + torch.arange(height, device=images.device)
+    which = torch.arange(len(images), device=images.device)
+    found = padded[which[:, None, None], :, rows[:, :, None], columns[:, None, :]]
+    return found.permute(0, 3, 1, 2)

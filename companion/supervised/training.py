@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 import torch
 import xarray as xr
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from companion.averaging import Clock, soft_update
+from companion.averaging import Bank, debiased
+from companion.averaging.conventions import Number
+from companion.averaging.schedules import Schedule
 from companion.members import MLP, Grid, Streams, flatten
 from companion.members.networks import flatten_gradients
 from companion.runs.described import fingerprint
@@ -22,7 +24,7 @@ from companion.runs.options import Options, takes_options
 from companion.runs.settings import PerMember, Settings, check, one_of, setting, shape_settings
 from companion.supervised.data import DATASETS, Split, split
 
-__all__ = ["AverageSettings", "ClassifierSettings", "Classifiers", "SupervisedSettings", "train", "weight_of_new"]
+__all__ = ["AverageSettings", "ClassifierSettings", "Classifiers", "SupervisedSettings", "train"]
 
 BLOCK = 256
 """Steps whose batches are drawn at once."""
@@ -34,8 +36,8 @@ class AverageSettings(Settings):
     tau: PerMember = setting(0.01, least=0, most=1)
     """Weight of the newest weights in the average at each update; 1 is the raw network."""
     debias: PerMember = setting(False)
-    """Whether the average forgets where it started, as Adam's do (Kingma and Ba 2015, section 3): the weight of the
-    k-th update is τ / (1 − (1 − τ)^k). With tau = 0 that is 1/k, the running mean of Polyak and Ruppert."""
+    """Whether the average forgets where it started, as Adam's do: :func:`companion.averaging.debiased`. With tau = 0
+    it is the running mean of Polyak and Ruppert."""
 
 
 class ClassifierSettings(Settings):
@@ -65,13 +67,19 @@ class Classifiers:
     Args:
         data: what each member trains on and is judged on.
         seeds: one integer a member; the first weights depend on it.
-        averages: how many moving averages each member has. They start as copies of it.
+        averages: by name, the weight of the newest network in each member's moving averages, as :class:`Bank` takes it.
         hidden: units of each hidden layer.
         device: where the tensors live.
     """
 
     def __init__(
-        self, data: Split, seeds: Sequence[int], *, averages: int, hidden: Sequence[int], device: torch.device
+        self,
+        data: Split,
+        seeds: Sequence[int],
+        *,
+        averages: Mapping[str, Number | Schedule],
+        hidden: Sequence[int],
+        device: torch.device,
     ) -> None:
         self.inputs, self.labels, self.held_out_inputs, self.held_out_labels = (
             torch.from_numpy(array).to(device)
@@ -81,34 +89,27 @@ class Classifiers:
         self.judged = deepcopy(self.online).requires_grad_(False)
         self.weights: Float[Tensor, "member parameter"] = flatten(self.online)
         self.judged_weights = flatten(self.judged)
-        self.averages: Float[Tensor, "average member parameter"] = self.weights.expand(averages, -1, -1).clone()
+        self.bank = Bank(self.weights, averages)
         self._members = torch.arange(len(seeds), device=device).unsqueeze(1)
 
-    def update(
-        self,
-        batch: Int64[Tensor, "member batch"],
-        learning_rate: Float[Tensor, " member"],
-        tau: float | Float[Tensor, " average"],
-    ) -> None:
-        """One step of gradient descent for every member, then one soft update of every average.
+    def update(self, batch: Int64[Tensor, "member batch"], learning_rate: Float[Tensor, " member"]) -> None:
+        """One step of gradient descent for every member.
 
         Args:
             batch: which training samples each member sees.
             learning_rate: each member's step size.
-            tau: each average's weight of the new value.
         """
         logits = self.online(self.inputs[self._members, batch])
         # The mean over the batch, and the sum over members: no member's gradient holds anything of another's.
         loss = _loss(logits, self.labels[self._members, batch]).sum()
         gradient = flatten_gradients(torch.autograd.grad(loss, list(self.online.parameters())))
         self.weights.addcmul_(gradient, learning_rate.unsqueeze(1), value=-1)
-        soft_update([self.weights.expand_as(self.averages)], [self.averages], tau)
 
     @torch.no_grad()
     def evaluate(self) -> tuple[Float[Tensor, "member network"], Float[Tensor, "member network"]]:
         """Mean cross-entropy (nats) and share of mistakes on the held-out samples; network 0 is the online one."""
         losses, errors = [], []
-        for weights in (self.weights, *self.averages):
+        for weights in (self.weights, *self.bank.averages):
             self.judged_weights.copy_(weights)
             logits = self.judged(self.held_out_inputs)
             losses.append(_loss(logits, self.held_out_labels))
@@ -142,13 +143,12 @@ class Training:
         steps: int,
         device: torch.device,
     ) -> None:
-        self.learners = Classifiers(data, seeds, averages=averages.members, hidden=settings.hidden, device=device)
+        each = zip(averages.column("tau").tolist(), averages.column("debias").tolist(), strict=True)
+        schedules = {str(number): debiased(tau) if debias else tau for number, (tau, debias) in enumerate(each)}
+        self.learners = Classifiers(data, seeds, averages=schedules, hidden=settings.hidden, device=device)
         self.settings = settings
         self.averages = averages
         self.steps = steps
-        table = weight_of_new(averages.column("tau"), averages.column("debias"), steps)
-        taus = torch.as_tensor(table).float().to(device)
-        self.clock = Clock(lambda update: taus[update - 1])
         self._streams, self._samples = Streams(seeds, "batches"), data.labels.shape[1]
         self._block: list[Tensor] = []
 
@@ -160,7 +160,8 @@ class Training:
             batches = torch.from_numpy(self._streams.integers(self._samples, BLOCK, s.batch_size))
             self._block = list(batches.to(self.learners.weights.device).unbind(1))
         learning_rate = s.learning_rate * (1 - s.anneal * ((step - 1) / self.steps))
-        self.learners.update(self._block[row], learning_rate, self.clock.tick())
+        self.learners.update(self._block[row], learning_rate)
+        self.learners.bank.update(self.learners.weights)
 
     def measure(self, step: int, look: Callable[[], None]) -> dict[str, np.ndarray]:
         """``loss`` and ``error`` of the online network and of each average, and how well it ``fit`` its labels."""
@@ -175,15 +176,13 @@ class Training:
         return torch.stack([online.expand_as(target), target], 1).reshape(-1, 2, *lengths).cpu().numpy()
 
     def state_dict(self) -> dict[str, Any]:
-        """The weights of the networks and of their averages, and the averages' clock."""
-        learners = self.learners
-        return {"weights": learners.weights, "averages": learners.averages, "clock": self.clock.state_dict()}
+        """The weights of the networks, and their averages."""
+        return {"weights": self.learners.weights, "bank": self.learners.bank.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from there."""
         self.learners.weights.copy_(state["weights"])
-        self.learners.averages.copy_(state["averages"])
-        self.clock.load_state_dict(state["clock"])
+        self.learners.bank.load_state_dict(state["bank"])
 
 
 @takes_options
@@ -269,19 +268,6 @@ def _program(
     settings, members = ClassifierSettings.of(grid, own, fixed, device), grid.seeds[own].tolist()
     data = split(dataset, members, held_out=settings.held_out, label_noise=grid.column("label_noise")[own])
     return Training(data, members, settings, averages, steps, device)
-
-
-def weight_of_new(
-    tau: Float[np.ndarray, " average"], debias: Bool[np.ndarray, " average"], steps: int
-) -> Float[np.ndarray, "step average"]:
-    """The weight of the newest value at updates 1 … ``steps``: tau, or where ``debias`` is set τ / (1 − (1 − τ)^k).
-
-    Source: Kingma and Ba 2015, section 3, written as a schedule; equation (2.11) of the book.
-    """
-    k = np.arange(1.0, steps + 1)[:, None]
-    with np.errstate(invalid="ignore"):
-        corrected = np.where(tau > 0, tau / (1 - (1 - tau) ** k), 1 / k)
-    return np.where(debias, corrected, tau)
 
 
 def _loss(

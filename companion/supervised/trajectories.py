@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -17,11 +18,11 @@ from companion.members import Grid, Streams
 from companion.runs.described import described, fingerprint
 from companion.runs.experiment import experiment, interval, marks_every
 from companion.runs.options import Options, takes_options
-from companion.runs.settings import PerMember, Settings, at_least_one, check, setting, shape_settings
+from companion.runs.settings import PerMember, Settings, at_least_one, check, setting, shape_settings, true_or_false
 from companion.supervised.convolutional import ConvNet
 from companion.supervised.judge import Judge, as_inputs, losses
 from companion.supervised.optimizers import OPTIMIZERS
-from companion.supervised.pictures import Pictures, redrawn
+from companion.supervised.pictures import Pictures, moved, redrawn
 
 __all__ = ["TrajectorySettings", "trajectories"]
 
@@ -32,17 +33,27 @@ class TrajectorySettings(Settings):
     learning_rate: PerMember = setting(0.1, least=0)
     """Step size."""
     anneal: PerMember = setting(False)
-    """Whether the step size falls to zero at the end of the run, along half a cosine."""
+    """Whether the step size falls, along half a cosine."""
+    fall_to: PerMember = setting(0.0, least=0, most=1)
+    """Share of the step size that is left where it has fallen."""
+    fall_until: PerMember = setting(1.0, least=0.01, most=1)
+    """Share of the run after which it has fallen; from there on it stays."""
     momentum: PerMember = setting(0.9, least=0, most=1)
     """Share of the velocity that is kept from step to step; schedule-free's β."""
+    weight_decay: PerMember = setting(0.0, least=0)
+    """Share of the weights that is added to their gradient, batch norm's included."""
     label_noise: PerMember = setting(0.0, least=0, most=1)
     """Share of the training labels that are redrawn uniformly, once, before training."""
     optimizer: str = setting("sgd", among=tuple(OPTIMIZERS), shapes=True)
     """``"sgd"``, ``"lookahead"`` or ``"schedule-free"``."""
     batch_size: int = setting(64, least=2, shapes=True)
     """Pictures in a step. Each is seen once an epoch, in a new order; what does not fill a batch is left out."""
+    augment: bool = setting(False, shapes=True)
+    """Whether a picture is moved by up to four pixels, and half of the time mirrored, whenever it is seen."""
     widths: tuple[int, ...] = setting((8, 16, 16), least=1, shapes=True)
-    """Channels after each convolution."""
+    """Channels after each convolution, or of each two residual blocks."""
+    residual: bool = setting(False, shapes=True)
+    """Whether the network is a residual one: ResNet-18 for CIFAR-10, if the widths are 64, 128, 256 and 512."""
 
 
 class Trajectories:
@@ -54,6 +65,7 @@ class Trajectories:
         settings: the members' own.
         averages: by name, the weight of the newest network.
         epochs: of the whole run.
+        keep_networks: whether the path is kept, and returned with the averages.
     """
 
     def __init__(
@@ -63,41 +75,53 @@ class Trajectories:
         settings: TrajectorySettings,
         averages: Mapping[str, Number | Schedule],
         epochs: int,
+        keep_networks: bool = True,
     ) -> None:
         device = pictures.images.device
         self.settings, self.pictures = settings, pictures
-        self.judge = Judge(pictures, widths=settings.widths)
+        self.judge = Judge(pictures, widths=settings.widths, residual=settings.residual)
         true = np.broadcast_to(pictures.labels.cpu().numpy(), (len(seeds), len(pictures.labels)))
         noisy = redrawn(true, pictures.classes, seeds, settings.label_noise.cpu().numpy())
         self.labels = torch.from_numpy(noisy).to(device)
-        channels = pictures.images.shape[1]
-        self.network = ConvNet(seeds, pictures.classes, channels=channels, widths=settings.widths).to(device)
+        self.network = ConvNet(seeds, pictures.classes, **self.judge.kind).to(device)
         first = self.network.rows()
         self.optimizer = OPTIMIZERS[settings.optimizer](first[:, : self.network.weights], settings.momentum)
         self.bank = Bank(first, averages)
-        self.path = first.new_zeros(epochs, *first.shape)
+        self.keep_networks = keep_networks
+        self.path = first.new_zeros(epochs if keep_networks else 0, *first.shape)
         self.per_epoch = len(pictures.labels) // settings.batch_size
         self.steps = epochs * self.per_epoch
         self._order: list[Tensor] = []
-        self._streams = Streams(seeds, "order")
+        self._draws: list[Tensor] = []
+        self._streams, self._moves = Streams(seeds, "order"), Streams(seeds, "moves")
 
     def step(self, step: int) -> None:
         """Every member learns from a batch, and every average follows."""
         epoch, place = divmod(step - 1, self.per_epoch)
         if place == 0 or not self._order:  # the latter where a checkpoint left off
             self._order = self._ordered(epoch)
-        s, batch = self.settings, self._order[place]
-        pictures = as_inputs(self.pictures.images[batch]).transpose(0, 1).flatten(1, 2)
+            self._draws = self._drawn(epoch) if self.settings.augment else []
+        batch = self._order[place]
+        images = self.pictures.images[batch]
+        if self._draws:
+            images = moved(images.flatten(0, 1), self._draws[place].flatten(0, 1)).view(images.shape)
         # The mean over the batch, and the sum over members: no member's gradient holds anything of another's.
-        loss = losses(self.network.train()(pictures), self.labels.gather(1, batch)).sum()
-        fall = 0.5 * (1 + math.cos(math.pi * (step - 1) / self.steps))
-        rate = s.learning_rate * torch.where(s.anneal, fall, 1.0)
-        self.optimizer.step(self.network.gradient(loss), rate, step)
+        logits = self.network.train()(as_inputs(images).transpose(0, 1).flatten(1, 2))
+        gradient = self.network.gradient(losses(logits, self.labels.gather(1, batch)).sum())
+        gradient.addcmul_(self.optimizer.point, self.settings.weight_decay.unsqueeze(1))
+        self.optimizer.step(gradient, self._rate(step), step)
         self.network.put(self.optimizer.point)
         now = self._now()
         self.bank.update(now)
-        if place + 1 == self.per_epoch:
+        if self.keep_networks and place + 1 == self.per_epoch:
             self.path[epoch] = now
+
+    def _rate(self, step: int) -> Tensor:
+        """Each member's step size."""
+        s = self.settings
+        passed = ((step - 1) / self.steps / s.fall_until).clamp(max=1)
+        left = s.fall_to + (1 - s.fall_to) * 0.5 * (1 + (math.pi * passed).cos())
+        return s.learning_rate * torch.where(s.anneal, left, 1.0)
 
     def _ordered(self, epoch: int) -> list[Tensor]:
         """The batches of an epoch, ``(member, batch)`` each."""
@@ -105,6 +129,13 @@ class Trajectories:
         self._streams.position = epoch * pictures
         order = np.argsort(self._streams.uniform(pictures), axis=1, kind="stable")[:, : self.per_epoch * size]
         return list(torch.from_numpy(order).to(self.labels.device).split(size, 1))
+
+    def _drawn(self, epoch: int) -> list[Tensor]:
+        """What moves the pictures of an epoch's batches, ``(member, batch, 3)`` each."""
+        size = self.settings.batch_size
+        self._moves.position = epoch * self.per_epoch * size * 3
+        draws = torch.from_numpy(self._moves.uniform(self.per_epoch * size, 3))
+        return list(draws.to(self.labels.device).split(size, 1))
 
     def _now(self) -> Tensor:
         """What is evaluated, and the statistics as training keeps them."""
@@ -120,7 +151,7 @@ class Trajectories:
             look()
         error, loss = torch.stack(judged, 2).cpu().numpy()
         measured = {"error": error, "loss": loss}
-        if step == self.steps:
+        if step == self.steps and self.keep_networks:
             averages = torch.cat([self._now()[None], self.bank.averages]).transpose(0, 1)
             measured |= {"averages": averages.cpu().numpy(), "path": self.path.transpose(0, 1).cpu().numpy()}
         return measured
@@ -151,6 +182,7 @@ def trajectories(
     seeds: int | Sequence[int] = 6,
     epochs: int = 30,
     evaluate_every: int | None = None,
+    keep_networks: bool = True,
     **settings: Any,
 ) -> xr.Dataset:
     """Train convolutional networks with batch norm on pictures, with a bank of averages riding along with each.
@@ -161,7 +193,8 @@ def trajectories(
 
     A setting given as a list is swept and becomes a dimension of the result. The averages take no part in the training.
     Killed and called again it goes on from its ``checkpoint``; Ctrl-C returns what was measured so far; a network that
-    diverges is named and leaves a gap: all as in :func:`companion.rl.train`.
+    diverges is named and leaves a gap: all as in :func:`companion.rl.train`. A residual network trains by itself, not
+    as one of a population, since one fills a processor.
 
     Args:
         pictures: the same for all.
@@ -172,13 +205,15 @@ def trajectories(
         epochs: how often each picture is seen.
         evaluate_every: epochs from one measurement to the next; by default a fifth of ``epochs``. The last is at the
             end.
+        keep_networks: whether the networks themselves are returned; of large ones that is much.
         {options}
         settings: fields of :class:`TrajectorySettings`.
 
     Returns:
         ``error`` (share of mistakes on the held-out pictures) and ``loss`` (mean cross-entropy there, in nats) with
         dimensions (swept settings, ``seed``, ``average``, ``epoch``), where ``average`` is ``"last"``, what the
-        optimizer has, or one of ``averages``; all with batch-norm statistics measured anew. ``averages``, over
+        optimizer has, or one of ``averages``; all with batch-norm statistics measured anew. Where networks are kept,
+        ``averages``, over
         (swept settings, ``seed``, ``average``, ``number``), and ``path``, over (swept settings, ``seed``, ``kept``,
         ``number``), are networks as rows of numbers, which :class:`Judge` evaluates: all averages at the end, and the
         last network of every epoch, with the statistics that training kept (averages have an average of those). The
@@ -191,35 +226,37 @@ def trajectories(
     """
     options = Options.among(settings)
     at_least_one(epochs=epochs)
+    true_or_false(keep_networks=keep_networks)
     every = interval(evaluate_every, 5, epochs=epochs)
     checked = check(TrajectorySettings, settings, trajectories)
     grid = Grid(checked, seeds)
     if "last" in averages:
         raise ValueError('averages has one called "last", which is what the optimizer has; call it something else')
     Bank(torch.zeros(1), averages)  # to be refused before any training, if it must be
-    sizes = {tuple(np.atleast_1d(checked[name]).tolist()) for name in ("batch_size",)}.pop()
-    if max(sizes) > len(pictures.labels) or len({len(pictures.labels) // size for size in sizes}) > 1:
+    batches = {len(pictures.labels) // size for size in np.atleast_1d(checked["batch_size"]).tolist()}
+    if 0 in batches or len(batches) > 1:
         raise ValueError(
             f"batch_size={checked['batch_size']} of {len(pictures.labels)} pictures; an epoch is to have one batch at "
             "least, and as many for all"
         )
-    per_epoch = len(pictures.labels) // sizes[0]
+    per_epoch = batches.pop()
     both = ("average", "epoch")
     told = fingerprint(pictures.images, pictures.labels, pictures.held_out_images, pictures.held_out_labels)
+    variables: dict[str, tuple[str, ...]] = {"error": both, "loss": both}
+    sizes: dict[str, Any] = {"average": ["last", *averages]}
+    if keep_networks:
+        variables |= {"averages": ("average", "number"), "path": ("kept", "number")}
+        sizes |= {"kept": list(range(1, epochs + 1)), "number": _numbers(pictures, checked)}
     return experiment(
         "trajectories",
         grid,
-        partial(_program, pictures.to(options.chosen_device), grid, averages, epochs, options.chosen_device),
-        {"error": both, "loss": both, "averages": ("average", "number"), "path": ("kept", "number")},
-        sizes={
-            "average": ["last", *averages],
-            "kept": list(range(1, epochs + 1)),
-            "number": _numbers(pictures, checked["widths"]),
-        },
+        partial(_program, pictures.to(options.chosen_device), grid, averages, epochs, keep_networks),
+        variables,
+        sizes=sizes,
         steps=epochs * per_epoch,
         marks={epoch * per_epoch: epoch for epoch in marks_every(every, epochs)},
         along="epoch",
-        apart=shape_settings(TrajectorySettings),
+        apart=None if np.any(checked["residual"]) else shape_settings(TrajectorySettings),
         arguments={
             "pictures": told,
             "average_schedules": described(dict(averages)),
@@ -227,15 +264,18 @@ def trajectories(
             "seeds": grid.seed_values,
             "epochs": epochs,
             "evaluate_every": every,
+            "keep_networks": keep_networks,
         },
         options=options,
     )
 
 
-def _numbers(pictures: Pictures, widths: tuple[int, ...] | list[tuple[int, ...]]) -> int:
+def _numbers(pictures: Pictures, checked: Mapping[str, Any]) -> int:
     """How long the longest row is."""
-    channels, each = pictures.images.shape[1], widths if isinstance(widths, list) else [widths]
-    return max(ConvNet([0], pictures.classes, channels=channels, widths=w).rows().shape[1] for w in each)
+    widths, residual = checked["widths"], checked["residual"]
+    kinds = product(widths if isinstance(widths, list) else [widths], np.atleast_1d(residual).tolist())
+    judges = (Judge(pictures, widths=each, residual=blocks) for each, blocks in kinds)
+    return max(ConvNet([0], pictures.classes, **judge.kind).rows().shape[1] for judge in judges)
 
 
 def _program(
@@ -243,10 +283,10 @@ def _program(
     grid: Grid,
     averages: Mapping[str, Number | Schedule],
     epochs: int,
-    device: torch.device,
+    keep_networks: bool,
     own: np.ndarray,
     fixed: dict[str, Any],
 ) -> Trajectories:
     """The program of some members, who agree on the settings that decide shapes."""
-    settings = TrajectorySettings.of(grid, own, fixed, device)
-    return Trajectories(pictures, grid.seeds[own].tolist(), settings, averages, epochs)
+    settings = TrajectorySettings.of(grid, own, fixed, pictures.images.device)
+    return Trajectories(pictures, grid.seeds[own].tolist(), settings, averages, epochs, keep_networks)

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from companion.members.residual import convolution, residual_layers
 from companion.vision.normalization import BatchNorm
 
 __all__ = ["ENCODERS", "Encoder", "head", "make_encoder"]
@@ -35,37 +36,13 @@ def small(parts: int) -> Encoder:
     """Three convolutions, each of which halves the plane, with 32, 64 and 128 channels: for a CPU."""
     layers: list[nn.Module] = []
     for (before, after), kernel in zip(pairwise((3, 32, 64, 128)), (4, 3, 3), strict=True):
-        layers += [_convolution(before, after, kernel, 2), BatchNorm(after, parts), nn.ReLU()]
+        layers += [convolution(before, after, kernel, 2), BatchNorm(after, parts), nn.ReLU()]
     return Encoder(nn.Sequential(*layers), 128)
 
 
 def resnet18(parts: int) -> Encoder:
     """ResNet-18 (He et al. 2016, table 1) in its form for CIFAR-10: a 3×3 stem of stride 1 and no pooling after it."""
-    layers: list[nn.Module] = [_convolution(3, 64, 3, 1), BatchNorm(64, parts), nn.ReLU()]
-    for before, after, stride in ((64, 64, 1), (64, 128, 2), (128, 256, 2), (256, 512, 2)):
-        layers += [_Block(before, after, stride, parts), _Block(after, after, 1, parts)]
-    return Encoder(nn.Sequential(*layers), 512)
-
-
-class _Block(nn.Module):
-    """Two 3×3 convolutions beside a shortcut (He et al. 2016, figure 5, left)."""
-
-    def __init__(self, before: int, after: int, stride: int, parts: int) -> None:
-        super().__init__()
-        self.layers = nn.Sequential(
-            _convolution(before, after, 3, stride),
-            BatchNorm(after, parts),
-            nn.ReLU(),
-            _convolution(after, after, 3, 1),
-            BatchNorm(after, parts),
-        )
-        same = stride == 1 and before == after
-        self.shortcut = (
-            nn.Identity() if same else nn.Sequential(_convolution(before, after, 1, stride), BatchNorm(after, parts))
-        )
-
-    def forward(self, x: Float[Tensor, "batch in height width"]) -> Float[Tensor, "batch out h w"]:
-        return torch.relu(self.layers(x) + self.shortcut(x))
+    return Encoder(nn.Sequential(*residual_layers(lambda features: BatchNorm(features, parts))), 512)
 
 
 ENCODERS: dict[str, Callable[[int], Encoder]] = {"small": small, "resnet18": resnet18}
@@ -96,7 +73,3 @@ def head(sizes: Sequence[int], *, parts: int = 1, normalized: bool = True) -> nn
         layers += [BatchNorm(after, parts)] * normalized
         layers.append(nn.ReLU())
     return nn.Sequential(*layers, nn.Linear(sizes[-2], sizes[-1]))
-
-
-def _convolution(before: int, after: int, kernel: int, stride: int) -> nn.Conv2d:
-    return nn.Conv2d(before, after, kernel, stride, padding=(kernel - 1) // 2, bias=False)

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from companion import constant, cosine, warmup
+from companion.averaging import debiased
 
 TAUS = st.floats(0.0, 1.0)
 
@@ -49,12 +50,25 @@ def test_warmup_gives_every_network_so_far_the_same_weight() -> None:
     assert weights == pytest.approx([1 / 50] * 50)
 
 
+@given(tau=st.floats(0.001, 1.0), steps=st.integers(1, 200))
+def test_debiased_is_adams_correction(tau: float, steps: int) -> None:
+    """Kingma and Ba 2015, section 3: the average of what came, that started at zero, over 1 − (1 − tau)^k."""
+    values = [math.cos(k) for k in range(1, steps + 1)]
+    average, moment = 7.0, 0.0
+    for count, value in enumerate(values, 1):
+        weight = debiased(tau)(count)
+        average = weight * value + (1 - weight) * average
+        moment = tau * value + (1 - tau) * moment
+    assert average == pytest.approx(moment / (1 - (1 - tau) ** steps), abs=1e-9)
+    assert [debiased(0.0)(count) for count in (1, 2, 4)] == [1.0, 0.5, 0.25]
+
+
 @given(tau=TAUS, count=st.integers(1, 10**12))
 def test_all_stay_in_the_unit_interval(tau: float, count: int) -> None:
-    for schedule in (constant(tau), cosine(tau, 1000), warmup(tau), warmup(tau, gamma=50, power=2 / 3)):
+    for schedule in (constant(tau), cosine(tau, 1000), debiased(tau), warmup(tau), warmup(tau, gamma=50, power=2 / 3)):
         assert 0.0 <= schedule(count) <= 1.0
 
 
-@pytest.mark.parametrize("schedule", [constant(0.1), cosine(0.1, 10), warmup(0.1)])
+@pytest.mark.parametrize("schedule", [constant(0.1), cosine(0.1, 10), debiased(0.1), warmup(0.1)])
 def test_they_can_be_pickled(schedule) -> None:
     assert pickle.loads(pickle.dumps(schedule))(3) == schedule(3)

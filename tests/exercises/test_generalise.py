@@ -59,8 +59,15 @@ def stays_in_training(network: nn.Module, batches: Any) -> None:
     network.train()
 
 
+def measures_means_alone(network: nn.Module, batches: Any) -> None:
+    with_momentum(None, reset=True)(network, batches)
+    network.get_buffer("1.running_var").fill_(1.0)
+
+
 def wrong_repaired_pass() -> Wrong:
     return {
+        "None, no reset": (with_momentum(None, reset=False), "far off on purpose"),
+        "no variance": (measures_means_alone, "running variance is not"),
         "as it was": (with_momentum(0.0, reset=False), "what it was before"),
         "no reset": (with_momentum(0.1, reset=False), "far off on purpose"),
         "the last batch": (with_momentum(1.0, reset=True), "last batch's mean alone"),

@@ -71,6 +71,11 @@ WRONG += [
     ("rl.train('dqn', None)", "TypeError", "environment=None must be a name, such as 'CartPole-v1'"),
     ("supervised.train(['digits'])", "TypeError", "dataset=['digits'] must be a name, such as 'digits'"),
     (SUPERVISED.format("steps='9'"), "TypeError", "steps='9' must be an integer"),
+    (
+        "supervised.trajectories(supervised.Pictures.digits(), {'EMA': 0.1}, keep_networks='no')",
+        "TypeError",
+        "keep_networks='no' must be True or False",
+    ),
     (VISION.format("epochs=None"), "TypeError", "epochs=None must be an integer"),
     (
         VISION.format("augmentation='strong'"),

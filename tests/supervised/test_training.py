@@ -1,17 +1,20 @@
 """The population of classifiers and their averages, against float64 references and against themselves."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 
 from companion import PolyakAverage, ema_weights, supervised
+from companion.averaging import debiased
 from companion.supervised import Classifiers, Split
-from companion.supervised.training import weight_of_new
 
 FLOAT64 = np.float64
 
 
-def small(seeds: list[int], averages: int, hidden: tuple[int, ...] = (7,)) -> Classifiers:
+def small(seeds: list[int], averages: Mapping[str, Any], hidden: tuple[int, ...] = (7,)) -> Classifiers:
     rng = np.random.default_rng(0)
     members = len(seeds)
     data = Split(
@@ -54,21 +57,22 @@ def parameters_of(learners: Classifiers, member: int) -> list[np.ndarray]:
 
 def average_of(learners: Classifiers, average: int, member: int) -> list[np.ndarray]:
     """An average's parameters, read through the network that is judged."""
-    learners.judged_weights.copy_(learners.averages[average])
+    learners.judged_weights.copy_(learners.bank.averages[average])
     judged = learners.judged
     return [p[member].numpy().astype(FLOAT64) for pair in zip(judged.weights, judged.biases, strict=True) for p in pair]
 
 
 def test_updates_are_those_of_a_float64_reference() -> None:
-    learners = small(seeds=[4, 5], averages=3)
     tau = [1.0, 0.3, 0.02]
+    learners = small(seeds=[4, 5], averages={str(each): each for each in tau})
     rates = [0.5, 0.1]
     online = [parameters_of(learners, member) for member in range(2)]
     target = [[[p.copy() for p in online[member]] for member in range(2)] for _ in tau]
     rng = np.random.default_rng(1)
     for _ in range(5):
         batch = rng.integers(0, 30, (2, 6))
-        learners.update(torch.from_numpy(batch), torch.tensor(rates), torch.tensor(tau))
+        learners.update(torch.from_numpy(batch), torch.tensor(rates))
+        learners.bank.update(learners.weights)
         for member in range(2):
             x = learners.inputs[member].numpy().astype(FLOAT64)[batch[member]]
             y = learners.labels[member].numpy()[batch[member]]
@@ -87,7 +91,7 @@ def test_updates_are_those_of_a_float64_reference() -> None:
 
 
 def test_loss_and_error_are_those_of_a_float64_reference() -> None:
-    learners = small(seeds=[4], averages=1)
+    learners = small(seeds=[4], averages={"EMA": 0.1})
     loss, error = learners.evaluate()
     x = learners.held_out_inputs[0].numpy().astype(FLOAT64)
     y = learners.held_out_labels[0].numpy()
@@ -99,7 +103,7 @@ def test_loss_and_error_are_those_of_a_float64_reference() -> None:
 
 
 def test_fit_counts_the_labels_that_training_sees() -> None:
-    learners = small(seeds=[4, 5], averages=1)
+    learners = small(seeds=[4, 5], averages={"EMA": 0.1})
     for member in range(2):
         x = learners.inputs[member].numpy().astype(FLOAT64)
         w1, b1, w2, b2 = parameters_of(learners, member)
@@ -140,15 +144,15 @@ def test_the_ends_of_tau() -> None:
 
 @pytest.mark.parametrize(("tau", "debias"), [(0.1, False), (0.1, True), (0.0, True), (1.0, True)])
 def test_the_average_is_the_weighted_sum_of_the_iterates(tau: float, debias: bool) -> None:
-    learners = small(seeds=[7], averages=1)
+    learners = small(seeds=[7], averages={"it": debiased(tau) if debias else tau})
     history = [learners.weights[0].numpy().astype(FLOAT64).copy()]
     polyak = PolyakAverage()
     rng = np.random.default_rng(2)
     steps = 12
-    taus = weight_of_new(np.array([tau]), np.array([debias]), steps)
-    for k in range(steps):
+    for _ in range(steps):
         batch = torch.from_numpy(rng.integers(0, 30, (1, 4)))
-        learners.update(batch, torch.tensor([0.3]), torch.from_numpy(taus[k]).float())
+        learners.update(batch, torch.tensor([0.3]))
+        learners.bank.update(learners.weights)
         history.append(learners.weights[0].numpy().astype(FLOAT64).copy())
         polyak.update(history[-1])
     if debias:  # the starting point is forgotten: Adam's correction, or chapter 1's mean where tau is 0
@@ -156,13 +160,13 @@ def test_the_average_is_the_weighted_sum_of_the_iterates(tau: float, debias: boo
         wanted = weights @ np.array(history[1:]) / weights.sum() if tau else polyak.value
     else:
         wanted = ema_weights(tau, steps + 1) @ np.array(history)
-    np.testing.assert_allclose(learners.averages[0, 0], wanted, atol=2e-6)
+    np.testing.assert_allclose(learners.bank["it"][0], wanted, atol=2e-6)
 
 
 def test_the_learning_rate_is_annealed_in_a_straight_line(monkeypatch: pytest.MonkeyPatch) -> None:
     rates = []
 
-    def watch(self: Classifiers, batch: torch.Tensor, learning_rate: torch.Tensor, tau: torch.Tensor) -> None:
+    def watch(self: Classifiers, batch: torch.Tensor, learning_rate: torch.Tensor) -> None:
         rates.append(learning_rate.tolist())
 
     monkeypatch.setattr(Classifiers, "update", watch)

@@ -1,6 +1,7 @@
 """Networks with batch norm whose path is watched: against torch by hand and against themselves."""
 
 import signal
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -9,11 +10,13 @@ import xarray as xr
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from companion import supervised
+from companion import supervised, vision
 from companion.averaging import profile_weights, reestimate_batch_norm, swa
 from companion.members import Streams
-from companion.supervised import ConvNet, Judge, Pictures, redrawn
+from companion.supervised import DATASETS, ConvNet, Judge, Pictures, redrawn
+from companion.supervised.pictures import moved
 from companion.supervised.trajectories import Trajectories
+from companion.vision.encoders import make_encoder
 from tests.fake_device import DEVICE, second_device
 from tests.helpers import assert_can_be_kept
 
@@ -102,6 +105,101 @@ def test_an_error_is_that_of_the_plain_network_with_its_statistics_measured_anew
     assert judge.logits(rows[0, :1], data.images[:5]).shape == (1, 5, 3)
 
 
+def test_the_rate_falls_along_half_a_cosine_and_stays() -> None:
+    steps = []
+    for settings in ({}, {"fall_to": 0.25, "fall_until": 0.5}, {"anneal": False}):
+        kinds = {"anneal": True, "batch_size": 34, "widths": (2,), "learning_rate": 0.3, "momentum": 0.0, **settings}
+        program = Trajectories(pictures(), [1], supervised.TrajectorySettings(**kinds), AVERAGES, 4)
+        program.network.gradient = lambda loss, program=program: torch.ones_like(program.optimizer.point)
+        rows = [program.optimizer.point.clone()]
+        for step in range(1, 5):
+            program.step(step)
+            rows.append(program.optimizer.point.clone())
+        steps.append([(before - after).mean().item() for before, after in pairwise(rows)])
+    cosine = 0.5 + 0.5 * np.cos(np.pi * np.array([0, 0.25, 0.5, 0.75]))
+    np.testing.assert_allclose(steps[0], 0.3 * cosine, atol=1e-6)
+    np.testing.assert_allclose(steps[1], 0.3 * (0.25 + 0.75 * np.array([1, 0.5, 0, 0])), atol=1e-6)
+    np.testing.assert_allclose(steps[2], 0.3, atol=1e-6)
+
+
+def test_weight_decay_is_torchs() -> None:
+    program = Trajectories(
+        pictures(), [1], supervised.TrajectorySettings(batch_size=34, widths=(3, 4), weight_decay=0.1), AVERAGES, 1
+    )
+    network = plain(program.network.rows()[0].numpy()).train()
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9, weight_decay=0.1)
+    cross_entropy(network(inputs(pictures().images)), pictures().labels).backward()
+    optimizer.step()
+    program.step(1)
+    wanted = torch.cat([p.detach().reshape(-1) for p in network.parameters()])
+    torch.testing.assert_close(program.optimizer.point[0], wanted, atol=1e-5, rtol=0)
+
+
+def test_a_moved_picture_is_a_window_of_the_padded_one_or_its_mirror_image() -> None:
+    images = pictures().images[:3]
+    numbers = torch.tensor([[0.5, 0.5, 0.0], [0.0, 0.99, 0.0], [0.99, 0.5, 0.9]])
+    got = moved(images, numbers, reach=2)
+    padded = np.pad(images.numpy(), ((0, 0), (0, 0), (2, 2), (2, 2)), constant_values=128)
+    np.testing.assert_array_equal(got[0], images[0])
+    np.testing.assert_array_equal(got[1], padded[1, :, 4:12, 0:8])
+    np.testing.assert_array_equal(got[2], padded[2, :, 2:10, 4:12][:, :, ::-1])
+
+
+def test_augmentation_is_a_members_own_and_begins_anew_in_every_epoch() -> None:
+    among = train(augment=True).sel(seed=1)
+    alone = train(augment=True, seeds=[1]).sel(seed=1)
+    np.testing.assert_allclose(among["path"], alone["path"], atol=1e-5)
+    assert not np.allclose(alone["path"], train(seeds=[1]).sel(seed=1)["path"])
+
+
+def test_a_residual_network_is_the_encoders_of_the_same_weights() -> None:
+    """Two members in one grouped network, against `vision.encoders`, which a test holds against the paper."""
+    network = ConvNet([3, 4], 10, widths=(64, 128, 256, 512), residual=True)
+    encoder = make_encoder("resnet18")
+    own = sum(p.numel() for p in encoder.parameters())
+    assert network.weights == own + 512 * 10 + 10
+    statistics = [b for name, b in encoder.named_buffers() if "running" in name]
+    images = torch.randint(0, 256, (4, 3, 16, 16), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    logits = network.train()(inputs(images).repeat(1, 2, 1, 1))
+    for member, row in enumerate(network.rows()):
+        weights, last = row[:own], row[own : network.weights]
+        sizes = [part.numel() for part in encoder.parameters()]
+        for part, values in zip(encoder.parameters(), weights.split(sizes), strict=True):
+            part.data.copy_(values.view(part.shape))
+        features = encoder.train()((inputs(images) + 2) / 4)
+        wanted = features @ last[:5120].view(10, 512).T + last[5120:]
+        torch.testing.assert_close(logits[member], wanted, atol=1e-4, rtol=1e-4)
+        kept = torch.cat([each.reshape(-1) for each in statistics])
+        torch.testing.assert_close(row[network.weights :], kept, atol=1e-4, rtol=1e-4)
+        for norm in encoder.modules():
+            if hasattr(norm, "running_mean"):
+                norm.running_mean.zero_()
+                norm.running_var.fill_(1)
+
+
+def test_residual_networks_train_by_themselves_and_need_not_be_kept(tmp_path) -> None:
+    settings = {"residual": True, "augment": True, "weight_decay": 5e-4, "keep_networks": False, "epochs": 2}
+    run = train(**settings)
+    assert set(run.data_vars) == {"error", "loss"}
+    assert run["error"].notnull().all()
+    alone = train(**settings, seeds=[1])
+    np.testing.assert_array_equal(run["loss"].sel(seed=[1]), alone["loss"])
+    both = train(residual=[False, True], seeds=1, epochs=1)
+    assert both["path"].sel(residual=False).isnull().any()
+    assert both["path"].sel(residual=True).notnull().all()
+
+
+def test_pictures_are_made_of_a_data_set_and_of_digits() -> None:
+    drawn = vision.shapes(train=5, test=3)
+    made = Pictures.of(drawn)
+    assert (made.images is drawn.train.images, len(made.held_out_labels), made.classes) == (True, 3, 10)
+    digits = Pictures.digits()
+    assert (digits.images.shape, digits.held_out_images.shape) == ((899, 1, 8, 8), (898, 1, 8, 8))
+    values, labels = DATASETS["digits"]()
+    np.testing.assert_array_equal(digits.held_out_labels, labels[1::2])
+    np.testing.assert_allclose(digits.images[:, 0].reshape(899, 64) / 255, values[::2], atol=0.51 / 255)
+
+
 def test_a_member_alone_is_what_it_is_among_others() -> None:
     among = train(anneal=[False, True], label_noise=0.3).sel(anneal=True, seed=1)
     alone = train(anneal=True, label_noise=0.3, seeds=[1]).sel(seed=1)
@@ -162,8 +260,9 @@ def test_another_schedule_under_the_same_name_is_another_run(tmp_path) -> None:
 def test_a_whole_call_keeps_to_the_second_device(monkeypatch) -> None:
     with second_device() as device:
         monkeypatch.setattr(Trajectories, "step", device.steps_in(Trajectories.step))
-        run = train(device=DEVICE, seeds=1, optimizer=["sgd", "lookahead", "schedule-free"])
-    assert device.steps["step"] == 3 * 12
+        run = train(device=DEVICE, seeds=1, optimizer=["sgd", "lookahead", "schedule-free"], augment=True)
+        train(device=DEVICE, seeds=1, epochs=1, residual=True, weight_decay=0.1, anneal=True, fall_to=0.2)
+    assert device.steps["step"] == 3 * 12 + 4
     assert run.sizes["average"] == 3
 
 

@@ -34,7 +34,8 @@ def averaged() -> tuple[nn.Sequential, list[Tensor]]:
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.copy_(draw(*parameter.shape))
-    statistics(network).fill_(50.0)
+    for name, value in (("running_mean", 50), ("running_var", 50), ("num_batches_tracked", 300)):  # as after training
+        network.get_buffer(f"1.{name}").fill_(value)
     return network, [draw(8, 1, 3, 3) + shift for shift in (0.0, 1.0, 4.0)]
 
 
@@ -63,6 +64,11 @@ def forgets(answer: Answer) -> None:
     last = torch.allclose(mean, means[-1])
     expect(not last, "That is the last batch's mean alone: a momentum of 1 forgets all others.")
     matches(mean, means.mean(0), "It is no plain mean of the batches. What does `momentum=None` do, after a reset?")
+    with torch.no_grad():
+        fed = torch.stack([network[0](batch) for batch in batches])
+    right = [fed.var((1, 3, 4)).mean(0), fed.var((0, 1, 3, 4))]  # torch's own, and (10.3)
+    found = any(torch.allclose(network.get_buffer("1.running_var"), variance) for variance in right)
+    expect(found, "The mean is right, and the running variance is not. It belongs to the statistics, too.")
 
 
 def leaves_the_rest(answer: Answer) -> None:

@@ -43,8 +43,8 @@ EXERCISE = Exercise(
     expects="a function of (decay, steps) that returns the weight of the start",
     solution=left_of_start,
     why="With 0.9999 the start keeps 0.9999^2000 = 82 %. With the warm-up the product telescopes: "
-    "(2·3·…)/(11·12·…), which falls like the ninth power of the run's length. After 2,000 steps some 10⁻²³ is left. "
-    "That is the surprise: the cap of 0.9999 is not met before step 90,000, and half of the average is from the last "
+    "(2·3·…)/(11·12·…), which falls like the ninth power of the run's length. After 2,000 steps 7·10⁻²⁴ is left. "
+    "That is the surprise: the cap of 0.9999 is not met before step 89,990, and half of the average is from the last "
     "7 % of the run.",
     checks=[constant_decay, growing_decay],
 )
