@@ -14,7 +14,7 @@ RECORDINGS = [
             "steps": 1_000,
             "evaluate_every": 100,
         },
-        seeds=64,
+        seeds=32,
     ),
     Recording(
         "distillation-tau",
