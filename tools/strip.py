@@ -1,4 +1,10 @@
-"""Strip outputs, counters and stray metadata from notebooks, in place: ``python tools/strip.py notebooks/*.ipynb``."""
+"""Strip outputs, counters and stray metadata from notebooks.
+
+    python tools/strip.py notebooks/*.ipynb    # in place
+    python tools/strip.py --filter             # from standard input to standard output, as a filter of git's
+
+Where the filter is set up (`make setup` does it), what was run in a notebook stays in the file and out of git.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +29,18 @@ def stripped(text: str) -> str:
     return str(nbformat.writes(notebook)) + "\n"
 
 
+def clean(text: str) -> str:
+    """What git keeps of a notebook: without its outputs; what is no notebook, or not yet, is kept as it is."""
+    try:
+        return stripped(text)
+    except Exception:  # whatever is wrong with it, it is somebody's work
+        return text
+
+
 if __name__ == "__main__":
+    if sys.argv[1:] == ["--filter"]:
+        sys.stdout.buffer.write(clean(sys.stdin.buffer.read().decode()).encode())
+        sys.exit()
     changed = False
     for path in map(Path, sys.argv[1:]):
         old = path.read_text(encoding="utf-8")
