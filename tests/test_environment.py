@@ -61,6 +61,13 @@ def test_the_torch_of_the_lock_goes_when_the_lock_has_changed(tmp_path: Path) ->
     assert (tmp_path / ".venv" / environment.OURS).exists()
 
 
+def test_the_torch_of_the_lock_is_not_looked_for_where_it_was_cleared(tmp_path: Path) -> None:
+    python = with_torch(tmp_path / ".venv", "2.7.1")
+    (tmp_path / ".venv" / environment.OURS).touch()
+    assert prepared_by(python, tmp_path / ".venv") == "None"
+    assert environment.torch_of(environment.python_of(tmp_path / ".venv")) is None
+
+
 def test_a_torch_that_python_finds_is_found_in_the_environment_too_and_not_copied(tmp_path: Path) -> None:
     python = with_torch(tmp_path / "readers", "2.9.0+cu128")
     assert prepared_by(python, tmp_path / ".venv") == "2.9.0+cu128"

@@ -65,6 +65,8 @@ def prepare(folder: Path) -> str | None:
     if here and not (folder / OURS).exists():
         return here[0]
     elsewhere = torch_of(Path(sys.executable))
+    if elsewhere and Path(elsewhere[1]).resolve().is_relative_to(folder.resolve()):
+        elsewhere = None  # the environment that is about to be cleared is active
     venv.create(folder, clear=True, with_pip=True, symlinks=os.name != "nt")
     if not elsewhere:
         (folder / OURS).touch()
