@@ -80,7 +80,7 @@ def environment() -> str:
     rows = [f"| {' | '.join(columns)} |", "|---|" + "---:|" * 5 + "---|"]
     for build, size in sorted(sizes().items()):
         cells = [named(build), *(f"{size[key]:,} MB" for key in ("download_mb", "disk_mb"))]
-        cells += [f"{seconds} s" for seconds in size["seconds"].values()]
+        cells += [f"{size['seconds'][column]} s" for column in columns[3:6]]
         rows.append(f"| {' | '.join(cells)} | {size['machine']}; {size['date']} |")
     return "\n".join(rows) + "\n"
 
