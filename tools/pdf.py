@@ -35,7 +35,11 @@ NAME_APART = """page => {
   for (const link of document.querySelectorAll('article a[href^="#"]'))
     link.setAttribute('href', '#' + page + '--' + decodeURIComponent(link.getAttribute('href').slice(1)));
 }"""
-TITLE = "document.querySelector('article h1').firstChild.textContent.trim()"
+HEADINGS = """() => [...document.querySelectorAll('article :is(h1, h2, h3, h4)')].map(heading => {
+  const copy = heading.cloneNode(true);
+  copy.querySelectorAll('.headerlink').forEach(link => link.remove());
+  return copy.textContent.replace(/\\s+/g, ' ').trim();
+})"""
 
 
 @dataclass(frozen=True)
@@ -43,8 +47,12 @@ class Printed:
     """A page of the book on paper."""
 
     name: str
-    title: str
+    headings: list[str]
     pdf: bytes
+
+    @property
+    def title(self) -> str:
+        return self.headings[0]
 
     @property
     def sheets(self) -> int:
@@ -58,7 +66,7 @@ def printed(tab: Page, address: str, name: str) -> Printed:
     if number:  # its figures are numbered with it
         tab.evaluate("n => document.documentElement.style.setProperty('--chapter', `\"${n}.\"`)", number)
     tab.evaluate(NAME_APART, name)
-    return Printed(name, str(tab.evaluate(TITLE)), tab.pdf(**PAPER, outline=True, tagged=True))
+    return Printed(name, tab.evaluate(HEADINGS), tab.pdf(**PAPER, outline=True, tagged=True))
 
 
 def front(tab: Page, parts: list[Printed], first: int) -> bytes:
@@ -106,6 +114,7 @@ def together(tab: Page, parts: list[Printed], address: str, site: str) -> PdfWri
     for part in parts:
         begins[part.name] = len(writer.pages)
         writer.append(BytesIO(part.pdf))
+    mend(writer.get_outline_root(), {"".join(h.split()): h for part in parts for h in part.headings})
     foot = feet(tab, parts, before + 1)
     for sheet, below in zip(writer.pages[before:], foot.pages, strict=True):
         sheet.merge_page(below)
@@ -116,6 +125,22 @@ def together(tab: Page, parts: list[Printed], address: str, site: str) -> PdfWri
     writer.page_mode = "/UseOutlines"
     writer.compress_identical_objects()
     return writer
+
+
+def mend(above: DictionaryObject, headings: dict[str, str]) -> None:
+    """Give the bookmarks their headings' words again: where a line was broken, Chromium leaves the space out.
+
+    Args:
+        above: the bookmarks' root, or one that has some below it.
+        headings: by their words without spaces.
+    """
+    below = above.get("/First")
+    while below is not None:
+        mark = below.get_object()
+        title = str(mark["/Title"])
+        mark[NameObject("/Title")] = TextStringObject(headings.get("".join(title.split()), title))
+        mend(mark, headings)
+        below = mark.get("/Next")
 
 
 def turn(link: DictionaryObject, writer: PdfWriter, begins: dict[str, int], address: str, site: str) -> None:

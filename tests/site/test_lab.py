@@ -14,6 +14,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 import environment
+import strip
 from chapters import CHAPTERS
 
 from .conftest import ROOT
@@ -39,7 +40,8 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "tools").mkdir()
     for file in (ROOT / ".gitattributes", ROOT / "tools" / "strip.py"):
         shutil.copy(file, root / file.relative_to(ROOT))
-    short = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in CELLS])
+    cells = [nbformat.v4.new_code_cell(source) for source in CELLS]
+    short = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": strip.KERNEL})  # or else it asks for one
     nbformat.write(short, root / "notebooks" / "short.ipynb")
     git(root, "init", "--quiet")
     environment.keep_outputs_out(root, Path(sys.executable))
@@ -70,7 +72,7 @@ def lab(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 def test_a_notebook_runs_is_interrupted_and_saved(lab: str, repository: Path, browser: Browser) -> None:
     tab = browser.new_page()
-    tab.goto(f"{lab}lab/tree/short.ipynb")
+    tab.goto(f"{lab}lab/tree/short.ipynb?reset")
     cells = tab.locator(".jp-Notebook .jp-CodeCell")
     cells.first.locator(".cm-content").click(timeout=60_000)
     expect(tab.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]")).to_be_attached(timeout=60_000)
@@ -101,7 +103,7 @@ def test_a_notebook_runs_is_interrupted_and_saved(lab: str, repository: Path, br
 @pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda chapter: chapter.notebook)
 def test_a_chapter_opens(chapter, lab: str, repository: Path, browser: Browser) -> None:
     tab = browser.new_page()
-    tab.goto(f"{lab}lab/tree/{chapter.notebook}.ipynb")
-    expect(tab.locator(".jp-Notebook h1").first).to_contain_text(chapter.title, timeout=60_000)
+    tab.goto(f"{lab}lab/tree/{chapter.notebook}.ipynb?reset")  # without the notebooks that were open before
+    expect(tab.locator(".jp-Notebook h1").first).to_contain_text(f"{chapter.number}. ", timeout=60_000)
     assert git(repository, "diff", "--", f"notebooks/{chapter.notebook}.ipynb") == ""
     tab.close()
