@@ -35,6 +35,18 @@ NAME_APART = """page => {
   for (const link of document.querySelectorAll('article a[href^="#"]'))
     link.setAttribute('href', '#' + page + '--' + decodeURIComponent(link.getAttribute('href').slice(1)));
 }"""
+# One equation that is wider than the sheet would make Chromium print the whole page of the book smaller.
+FIT = """() => {
+  for (const box of document.querySelectorAll('article div.math')) {
+    const equation = box.querySelector('mjx-container');
+    box.style.setProperty('overflow', 'hidden', 'important');
+    if (equation && box.scrollWidth > box.clientWidth)
+      equation.style.setProperty('font-size', `${Math.floor(98 * box.clientWidth / box.scrollWidth)}%`, 'important');
+    box.style.removeProperty('overflow');
+  }
+}"""
+WIDTH = 673
+"""Pixels between the margins of a sheet, as `book/_static/style.css` has them."""
 HEADINGS = """() => [...document.querySelectorAll('article :is(h1, h2, h3, h4)')].map(heading => {
   const copy = heading.cloneNode(true);
   copy.querySelectorAll('.headerlink').forEach(link => link.remove());
@@ -66,6 +78,7 @@ def printed(tab: Page, address: str, name: str) -> Printed:
     if number:  # its figures are numbered with it
         tab.evaluate("n => document.documentElement.style.setProperty('--chapter', `\"${n}.\"`)", number)
     tab.evaluate(NAME_APART, name)
+    tab.evaluate(FIT)
     return Printed(name, tab.evaluate(HEADINGS), tab.pdf(**PAPER, outline=True, tagged=True))
 
 
@@ -162,7 +175,8 @@ def turn(link: DictionaryObject, writer: PdfWriter, begins: dict[str, int], addr
 def write(browser: Browser, address: str, names: list[str], to: Path) -> int:
     """Print these pages; how many sheets that makes."""
     owner, repository = yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]["url"].split("/")[-2:]
-    tab = browser.new_page(color_scheme="light", reduced_motion="reduce", viewport={"width": 900, "height": 1200})
+    tab = browser.new_page(color_scheme="light", reduced_motion="reduce", viewport={"width": WIDTH, "height": 1000})
+    tab.emulate_media(media="print")
     parts = [printed(tab, address, name) for name in names]
     whole = together(tab, parts, address, f"https://{owner}.github.io/{repository}")
     whole.write(to)
