@@ -1,5 +1,6 @@
 """What a reader runs in a notebook stays in the file and out of git, and nobody's work is lost on the way."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -37,17 +38,25 @@ def repository(tmp_path: Path) -> Path:
 
 
 def worked_in(path: Path, answer: str | None = None) -> str:
-    """The notebook as JupyterLab saves it: with outputs, counters and ids, and perhaps with a cell that was changed."""
+    """The notebook as JupyterLab saves it: with outputs and counters, and perhaps with a cell that was changed."""
     notebook = nbformat.read(path, as_version=4)
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     for number, cell in enumerate(code, 1):
         cell.outputs = [nbformat.v4.new_output("stream", name="stdout", text=f"output {number}\n")]
         cell.execution_count, cell.metadata["execution"] = number, {"iopub.status.busy": "2026-01-01T00:00:00Z"}
-        cell.id = f"{number:08x}"
     if answer:
         code[-1].source = answer
     nbformat.write(notebook, path)
     return path.read_text("utf-8")
+
+
+@pytest.mark.parametrize("chapter", sorted((ROOT / "notebooks").glob("*.ipynb")), ids=lambda path: path.stem)
+def test_a_chapter_stays_as_it_is_before_and_after_it_was_run(chapter: Path, tmp_path: Path) -> None:
+    kept = git(chapter.parent, "show", f":./{chapter.name}")
+    assert strip.clean(kept) == kept
+    path = tmp_path / chapter.name
+    path.write_text(kept, "utf-8")
+    assert json.loads(strip.clean(worked_in(path))) == json.loads(kept)
 
 
 def test_outputs_alone_are_no_change(repository: Path) -> None:
