@@ -1,7 +1,7 @@
 # Everything a contributor runs. `make` alone lists the targets; a line's text after ## is its help.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup book test rehearse gpu check-site format lock chapters costs address clean
+.PHONY: help setup first lab book pdf test rehearse gpu check-site format lock chapters readme costs address clean
 
 PYTHON ?= python3
 TIMES ?= 16
@@ -13,15 +13,20 @@ help:  ## Show this list
 setup: .venv/ready  ## Make the environment (.venv) from the lock; runs again only when it changed
 
 .venv/ready: requirements.txt pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-	  { echo "Python 3.11 or newer is needed; say which: make PYTHON=python3.12 setup"; exit 1; }
-	$(PYTHON) -m venv --clear .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@$(PYTHON) tools/environment.py
 	@touch $@
+
+first: setup  ## Train a first figure of your own, in a minute on one core
+	@$(BIN)/python tools/first.py
+
+lab: setup  ## Open the chapters in JupyterLab; what is run there stays out of git
+	@JUPYTER_PREFER_ENV_PATH=1 $(BIN)/jupyter lab notebooks
 
 book: setup  ## Execute the notebooks that changed, build the site into _build/html
 	@$(BIN)/python tools/book.py
+
+pdf: book  ## Print the whole book into one PDF, and link it from the welcome page (needs Chromium or Chrome)
+	@$(BIN)/python tools/pdf.py
 
 test: setup  ## Lint, format, types, unit tests, every notebook that changed, and all claims against their rehearsals
 	$(BIN)/ruff check .
@@ -49,6 +54,9 @@ lock: setup  ## Write requirements.txt anew from pyproject.toml's floors
 
 chapters: setup  ## Write _toc.yml's chapters and README.md's table anew from book/chapters.toml
 	@$(BIN)/python tools/chapters.py
+
+readme: setup  ## Draw README.md's picture anew, and write what it says of downloads
+	@$(BIN)/python tools/readme.py
 
 costs: setup  ## Measure every chapter on this machine and keep the figures (leave the machine alone meanwhile)
 	@$(BIN)/python tools/notebooks.py --again

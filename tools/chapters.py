@@ -86,15 +86,15 @@ PLACES = {"_toc.yml": toc, "README.md": rows}
 """Files of the repository's root that hold a piece between their lines ``begin chapters`` and ``end chapters``."""
 
 
-def written(text: str, piece: str) -> str:
-    """A file's text with this piece in its place.
+def written(text: str, piece: str, name: str = "chapters") -> str:
+    """A file's text with this piece in the place that has this name.
 
     Raises:
         ValueError: it has no place for it.
     """
-    place = re.fullmatch(r"(?ms)(.*?^[^\n]*begin chapters[^\n]*\n).*?(^[^\n]*end chapters.*)", text)
+    place = re.fullmatch(rf"(?ms)(.*?^[^\n]*begin {name}[^\n]*\n).*?(^[^\n]*end {name}.*)", text)
     if place is None:
-        raise ValueError("a file must hold a line 'begin chapters' and, after it, a line 'end chapters'")
+        raise ValueError(f"a file must hold a line 'begin {name}' and, after it, a line 'end {name}'")
     return f"{place[1]}{piece}{place[2]}"
 
 

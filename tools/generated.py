@@ -1,5 +1,5 @@
 """The pieces of the prose pages that are computed: the map and the chapters' cards on the welcome page, the decoder's
-tables, the costs, the claims.
+tables, the costs and sizes, the claims.
 
 Each is a function that returns Markdown; ``write_all`` writes them where the pages include them
 (``book/_generated/NAME.md`` in the staged tree).
@@ -15,11 +15,13 @@ from typing import Any
 import matplotlib
 
 import companion
+import maps
 from chapters import CHAPTERS, cards, slug
 from claims import HELD, limit, margins, measured, runs_of
 from companion import study
 from companion.study.rehearsals import ALARMS, number, rehearsed
 from costs import kept
+from environment import named, sizes
 from notebooks import EXECUTED
 
 matplotlib.use("Agg")
@@ -29,32 +31,17 @@ TAUS = [1.0, 0.1, 0.05, 0.01, 0.005, 0.004, 0.001, 0.0001]  # 0.005: TD3 and SAC
 
 def tau_map() -> str:
     """The map of return over tau, from the recording ``td3-tau-map``."""
-    import matplotlib.pyplot as plt
-
     study.style()
     run = study.recording("td3-tau-map")
-    last = run["return"].isel(step=slice(-4, None))
-    final = last.mean("step").rename("return")
-    centre = study.iqm(final)
-    best = centre["tau"].values[centre.values.argmax()]
-    worst = {float(tau): float(centre.sel(tau=tau)) for tau in (centre["tau"].max(), centre["tau"].min())}
-    fig, ax = plt.subplots(figsize=(7.2, 4.2))
-    study.across(ax, final, x="tau")
-    ax.set(xlabel="tau: how much of the online network the target takes over at every update", ylabel="return")
-    best_said = f"{float(centre.max()):.0f} at tau = {best:g}"
-    ends = " and ".join(f"{value:.0f} at tau = {tau:g}" for tau, value in worst.items())
-    alt = (
-        f"Final return of {final.size} TD3 agents on Pendulum against tau, from {float(final['tau'].min()):g} to "
-        f"{float(final['tau'].max()):g}: one dot an agent, a line through the interquartile means. The line is highest "
-        f"with {best_said}; at the ends it is {ends}."
-    )
+    final = maps.ends(run)
+    best, both = maps.facts(final)
     caption = (
         f"{final.sizes['tau']} values of tau, {final.sizes['seed']} seeds each, {int(run['step'].max()):,} steps of "
         f"Pendulum. Dots are agents, the line is the interquartile mean of the last "
-        f"{last.sizes['step']} evaluations, bars its {study.band_name(final)}. {study.provenance(run)}"
+        f"{run.sizes['step'] // 4} evaluations, bars its {study.band_name(final)}. {study.provenance(run)}"
     )
-    facts = f"The line is highest with {best_said}. At the two ends it is {ends}.\n"
-    return raw(study.figure_html(fig, alt, caption)) + "\n" + facts
+    said = f"The line is highest with {best}. At the two ends it is {both}.\n"
+    return raw(study.figure_html(maps.draw(final), maps.alt(final, "TD3"), caption)) + "\n" + said
 
 
 def raw(html: str) -> str:
@@ -84,6 +71,17 @@ def costs() -> str:
             cells = [chapter.link, budget, f"{float(cost['seconds']) / 60:.1f} min"]
             cells += [f"{float(cost['memory_mb']):,.0f} MB", str(cost["device"]), str(cost["date"])]
             rows.append(f"| {' | '.join(cells)} |")
+    return "\n".join(rows) + "\n"
+
+
+def environment() -> str:
+    """Size of the book's environment, and time to the first figure, as `tools/environment.py --measure` found them."""
+    columns = ["torch", "downloaded", "on disk", "download", "install", "first figure", "measured"]
+    rows = [f"| {' | '.join(columns)} |", "|---|" + "---:|" * 5 + "---|"]
+    for build, size in sorted(sizes().items()):
+        cells = [named(build), *(f"{size[key]:,} MB" for key in ("download_mb", "disk_mb"))]
+        cells += [f"{size['seconds'][column]} s" for column in columns[3:6]]
+        rows.append(f"| {' | '.join(cells)} | {size['machine']}; {size['date']} |")
     return "\n".join(rows) + "\n"
 
 
@@ -145,6 +143,7 @@ PIECES: dict[str, Callable[[], str]] = {
     "convert": decoder,
     "chapters": chapters,
     "costs": costs,
+    "environment": environment,
     "recordings": recordings,
     "claims": claims,
     "sureness": sureness,

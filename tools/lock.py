@@ -12,8 +12,9 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-# Chosen, not the newest: torch's next minor version is taken when every notebook and benchmark has run on it.
-CHOSEN = ["torch==2.13.0"]
+# Chosen, not the newest: torch's next minor version is taken when every notebook and benchmark has run on it, and
+# soupsieve's later ones want Python 3.11.5, which Debian 12 does not have.
+CHOSEN = ["torch==2.13.0", "soupsieve<3.0.2"]
 HEADER = "# The full lock of the book's environment (Python 3.11 or newer). Written by `make lock`; do not edit.\n"
 
 

@@ -26,6 +26,7 @@ import time
 import venv
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import distribution
 from pathlib import Path
 
 import nbformat
@@ -88,7 +89,9 @@ def build_reader(package: str) -> Path:
         text=True,
     ).stdout.strip()
     # A path line adds the folder but runs none of its .pth files, so the editable install of the checkout stays out.
-    Path(inside, "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    # Torch may lie elsewhere (tools/environment.py).
+    folders = dict.fromkeys([sysconfig.get_path("purelib"), str(distribution("torch").locate_file(""))])
+    Path(inside, "dependencies.pth").write_text("\n".join(map(os.path.normpath, folders)) + "\n")
     wheels = READER / "wheels"
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
     subprocess.run([*pip, "wheel", "--no-deps", "--no-build-isolation", "-w", wheels, ROOT], check=True)

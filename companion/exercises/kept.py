@@ -12,11 +12,13 @@ from companion.study.pages import say
 
 
 def progress() -> None:
-    """Show every exercise by topic, with a ✓ and the day for those that passed.
+    """Show every exercise by topic, with a ✓ and the day for those that passed, and where that is kept.
 
     (The progress bar of a loop is ``study.progress``.)
     """
     days, note = passed()
+    if days:
+        note = note or f"Kept in `{_file()}`."
     lines = []
     for topic, exercises in topics().items():
         done = sum(exercise.name in days for exercise in exercises)

@@ -35,6 +35,7 @@ def test_passing_is_kept_once_and_shown(progress_file, capsys):
     shown = capsys.readouterr().out
     assert "**Sums**: 1 of 1" in shown
     assert "| ✓ 2020-02-02 | `double` | Double it | easy | 5 |" in shown
+    assert shown.rstrip().endswith(f"Kept in `{progress_file}`.")
     assert [path.name for path in progress_file.parent.iterdir()] == ["progress.json"]
 
 

@@ -3,6 +3,8 @@
 import pytest
 from playwright.sync_api import Browser, Page
 
+from browser import settled
+
 from .conftest import PAGES
 
 pytestmark = pytest.mark.site
@@ -14,13 +16,6 @@ def tab(request: pytest.FixtureRequest, browser: Browser) -> Page:
     context = browser.new_context(viewport=SCREENS[request.param])
     yield context.new_page()
     context.close()
-
-
-def settled(tab: Page, url: str) -> None:
-    tab.goto(url, wait_until="networkidle")
-    # Lazy or not, every picture is asked for before it is counted.
-    tab.evaluate("Promise.all([...document.images].map(i => (i.loading = 'eager', i.decode().catch(() => null))))")
-    tab.evaluate("window.MathJax && window.MathJax.startup ? window.MathJax.startup.promise.then(() => null) : null")
 
 
 @pytest.mark.parametrize("name", PAGES)

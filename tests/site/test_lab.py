@@ -1,0 +1,109 @@
+"""`make lab`: a notebook opens in JupyterLab, runs, is interrupted and saved, and git keeps its sources alone."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import nbformat
+import pytest
+from playwright.sync_api import Browser, expect
+
+import environment
+import strip
+from chapters import CHAPTERS
+
+from .conftest import ROOT
+
+pytestmark = pytest.mark.site
+CELLS = [
+    "import companion\nfrom companion import rl",
+    'run = rl.train("ddpg", "Pendulum-v1", tau=0.01, seeds=1, steps=1_000_000)',
+    'print("It stopped,", run.attrs["interrupted"] is not None)',
+]
+
+
+def git(repository: Path, *words: str) -> str:
+    who = ["-c", "user.name=A Reader", "-c", "user.email=reader@example.org"]
+    return subprocess.run(["git", *who, *words], cwd=repository, check=True, capture_output=True, text=True).stdout
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository with the book's chapters, and a short notebook that trains for long."""
+    root = tmp_path_factory.mktemp("repository")
+    shutil.copytree(ROOT / "notebooks", root / "notebooks", ignore=shutil.ignore_patterns(".*"))
+    (root / "tools").mkdir()
+    for file in (ROOT / ".gitattributes", ROOT / "tools" / "strip.py"):
+        shutil.copy(file, root / file.relative_to(ROOT))
+    cells = [nbformat.v4.new_code_cell(source) for source in CELLS]
+    short = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": strip.KERNEL})  # or else it asks for one
+    nbformat.write(short, root / "notebooks" / "short.ipynb")
+    git(root, "init", "--quiet")
+    environment.keep_outputs_out(root, Path(sys.executable))
+    git(root, "add", ".")
+    git(root, "commit", "--quiet", "--message=as cloned")
+    return root
+
+
+@pytest.fixture(scope="module")
+def lab(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a JupyterLab on the repository's notebooks."""
+    scratch = tmp_path_factory.mktemp("jupyter")
+    own = {f"JUPYTER_{kind}_DIR": str(scratch / kind) for kind in ("CONFIG", "RUNTIME", "DATA")}
+    options = ["--no-browser", "--ServerApp.port=0", "--IdentityProvider.token=", "--ServerApp.allow_root=True"]
+    server = subprocess.Popen(
+        [sys.executable, "-m", "jupyterlab", *options, str(repository / "notebooks")],
+        env={**os.environ, **own, "JUPYTER_PREFER_ENV_PATH": "1", "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    while not (said := list(scratch.glob("RUNTIME/jpserver-*.json"))):
+        assert server.poll() is None, "JupyterLab has ended"
+        time.sleep(0.2)
+    yield json.loads(said[0].read_text())["url"]
+    server.terminate()
+    server.wait()
+
+
+def test_a_notebook_runs_is_interrupted_and_saved(lab: str, repository: Path, browser: Browser) -> None:
+    tab = browser.new_page()
+    tab.goto(f"{lab}lab/tree/short.ipynb?reset")
+    cells = tab.locator(".jp-Notebook .jp-CodeCell")
+    cells.first.locator(".cm-content").click(timeout=60_000)
+    expect(tab.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]")).to_be_attached(timeout=60_000)
+    for _ in range(2):
+        tab.keyboard.press("Shift+Enter")
+    bar = cells.nth(1).locator(".jp-OutputArea-output")
+    expect(bar).to_contain_text("step", timeout=60_000)  # training is on
+    tab.keyboard.press("Escape")
+    tab.keyboard.press("i")
+    tab.keyboard.press("i")
+    cells.nth(2).locator(".cm-content").click()
+    tab.keyboard.press("Shift+Enter")
+    expect(cells.nth(2).locator(".jp-OutputArea-output")).to_contain_text("It stopped, True", timeout=60_000)
+    tab.keyboard.press("Control+s")
+    path = repository / "notebooks" / "short.ipynb"
+    for _ in range(100):
+        if "It stopped, True" in path.read_text(encoding="utf-8"):
+            break
+        time.sleep(0.1)
+    saved = path.read_text(encoding="utf-8")
+    assert "It stopped, True" in saved, "outputs stay in the file"
+    git(repository, "add", ".")
+    assert "It stopped, True" not in git(repository, "show", ":notebooks/short.ipynb")
+    assert path.read_text(encoding="utf-8") == saved
+    tab.close()
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda chapter: chapter.notebook)
+def test_a_chapter_opens(chapter, lab: str, repository: Path, browser: Browser) -> None:
+    tab = browser.new_page()
+    tab.goto(f"{lab}lab/tree/{chapter.notebook}.ipynb?reset")  # without the notebooks that were open before
+    expect(tab.locator(".jp-Notebook h1").first).to_contain_text(f"{chapter.number}. ", timeout=60_000)
+    assert git(repository, "diff", "--", f"notebooks/{chapter.notebook}.ipynb") == ""
+    tab.close()
