@@ -28,7 +28,7 @@ class ConvNet(nn.Module):
         classes: outputs of each.
         channels: of a picture.
         widths: channels after each convolution, or of each two residual blocks.
-        residual: whether it is :func:`~companion.members.residual.residual_layers`: ResNet-18 for CIFAR-10, if the
+        residual: whether it is ``residual_layers``: ResNet-18 for CIFAR-10, if the
             widths are 64, 128, 256 and 512.
     """
 

@@ -72,7 +72,7 @@ class Pictures:
     def digits(cls) -> "Pictures":
         """scikit-learn's 1,797 digits of 8×8 grey levels: every second one to train on, the others held out.
 
-        Source: as :data:`companion.supervised.DATASETS` has them; nothing is downloaded.
+        Source: as ``supervised.DATASETS`` has them; nothing is downloaded.
         """
         found = load_digits()
         images = torch.from_numpy(found.images * 255 / 16).round().byte().unsqueeze(1)
