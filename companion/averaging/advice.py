@@ -29,6 +29,7 @@ FRESH_ANCHOR = 0.005
 CONSISTENCY = 0.05
 """Tau of a consistency model's target (Song et al. 2023: a decay of 0.95 at first)."""
 NORMALIZATIONS = ("none", "layer", "batch")
+NO_BUFFERS = "nothing: there are none"
 VALUES = "what is predicted beside what is obtained, and the largest value"
 
 
@@ -41,20 +42,20 @@ class Advice:
         steps: updates of the run.
         tau: weight of the new value.
         rule: where ``tau`` comes from.
-        warm_up: whether the average should begin faster: ``tau=warmup(tau, gamma=9)``.
-        buffers: what to do with the statistics of batch normalisation.
         watch: what to look at while it runs.
         chapters: the titles of the chapters that measured it.
+        warm_up: whether the average should begin faster: ``tau=warmup(tau, gamma=9)``.
+        buffers: what to do with the statistics of batch normalisation.
     """
 
     role: str
     steps: int
     tau: float
     rule: str
-    warm_up: bool
-    buffers: str
     watch: str
     chapters: tuple[str, ...]
+    warm_up: bool = False
+    buffers: str = NO_BUFFERS
 
     @property
     def decay(self) -> float:
@@ -190,7 +191,6 @@ def _critic(steps: int, normalization: str = "none", horizon: Number = 100) -> A
         steps=steps,
         tau=tau,
         rule=rule,
-        warm_up=False,
         buffers=_buffers(normalization, "normalise both batches of an update together"),
         watch=watch,
         chapters=chapters,
@@ -208,8 +208,6 @@ def _dqn(steps: int, normalization: str = "none", horizon: Number = 100) -> Advi
         steps=steps,
         tau=tau,
         rule=rule,
-        warm_up=False,
-        buffers="nothing: there are none",
         watch=VALUES,
         chapters=chapters,
     )
@@ -226,7 +224,6 @@ def _encoder(steps: int, normalization: str = "none", queue: Number = 1) -> Advi
         steps=steps,
         tau=_rounded(min(1.0, 1 / math.sqrt(queue * steps))),
         rule=f"the geometric middle between a key's wait, {queue:g}, and the run",
-        warm_up=False,
         buffers=_buffers(normalization, "the copy stays in training mode and keeps its own"),
         watch="the spread of the embeddings: a loss that falls may be a collapse",
         chapters=("MoCo and the queue", "BYOL without negatives"),
@@ -253,8 +250,6 @@ def _consistency(steps: int) -> Advice:
         steps=steps,
         tau=CONSISTENCY,
         rule=f"{CONSISTENCY:g}, or 1 as in iCT; evaluate another average, an observer",
-        warm_up=False,
-        buffers="nothing: there are none",
         watch="samples at tau = 1 beside it",
         chapters=("Generators",),
     )
@@ -271,8 +266,6 @@ def _anchor(steps: int, fresh_labels: bool = False) -> Advice:
         steps=steps,
         tau=FRESH_ANCHOR if fresh_labels else 0.0,
         rule=rule,
-        warm_up=False,
-        buffers="nothing: there are none",
         watch="the true reward at equal distance from the start, not at equal steps",
         chapters=("An anchor that moves",),
     )
@@ -319,7 +312,7 @@ def _check(role: object, steps: object, given: Mapping[str, object]) -> None:
 
 
 def _buffers(normalization: str, batch: str) -> str:
-    return batch if normalization == "batch" else "nothing: there are none"
+    return batch if normalization == "batch" else NO_BUFFERS
 
 
 def _rounded(tau: float) -> float:

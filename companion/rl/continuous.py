@@ -13,7 +13,7 @@ and :mod:`~companion.rl.sac`.
   layer, their first beta is 0.5, and their actor takes a step at every third update).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -76,6 +76,12 @@ class ContinuousAgents(Settled):
         # Read once, here: a step may look at no data.
         self.all_follow = bool(settings.target_actor.all())
         self.any_follows = bool(settings.target_actor.any())
+
+    def new_critic(self, observation_size: int, seeds: Sequence[int], *, copies: int = 1) -> MLP:
+        """A critic of pairs (observation, action), or several copies of one with weights of their own."""
+        s = self.settings
+        sizes = (observation_size + self.action_size, *s.hidden, 1)
+        return MLP(sizes, seeds, activation=torch.relu_, copies=copies, purpose="critic", normalization=s.normalization)
 
     @torch.no_grad()
     def act(

@@ -136,16 +136,8 @@ class Agents(ContinuousAgents):
         self.all_clipped = bool(settings.clipped_double_q.all())
 
         actor_sizes = (observation_size, *settings.hidden, 2 * action_size)
-        critic_sizes = (observation_size + action_size, *settings.hidden, 1)
         self.actor = MLP(actor_sizes, seeds, activation=torch.relu_, purpose="actor").to(device)
-        self.critic = MLP(
-            critic_sizes,
-            seeds,
-            activation=torch.relu_,
-            copies=2,
-            purpose="critic",
-            normalization=settings.normalization,
-        ).to(device)
+        self.critic = self.new_critic(observation_size, seeds, copies=2).to(device)
         self.target_actor = deepcopy(self.actor).requires_grad_(False)
         self.target_critic = deepcopy(self.critic).requires_grad_(False)
         self.actor_optimizer = Adam(self.actor, settings.actor_learning_rate)
