@@ -48,12 +48,14 @@ def few(pictures: type[Any]) -> type[Any]:
 def shorter(trajectories: Callable[..., Any]) -> Callable[..., Any]:
     """Trajectories of large networks that take an epoch for each measurement, and look at all of their marks."""
 
+    from companion.runs.experiment import marks_every
+
     @functools.wraps(trajectories)
     def short(*arguments: Any, **settings: Any) -> Any:
         if not settings.get("residual"):
             return trajectories(*arguments, **settings)
         total, every = settings["epochs"], settings["evaluate_every"]
-        marks = [*range(every, total, every), total]
+        marks = list(marks_every(every, total))
         run = trajectories(*arguments, **settings | {"epochs": len(marks), "evaluate_every": 1})
         return run.assign_coords(epoch=marks).assign_attrs(epochs=total, evaluate_every=every)
 
@@ -63,6 +65,8 @@ def shorter(trajectories: Callable[..., Any]) -> Callable[..., Any]:
 def smaller(train: Callable[..., Any]) -> Callable[..., Any]:
     """A training call that takes few steps, on few pictures, and returns a result of the shape that was asked for."""
     part = train.__module__.split(".")[1]
+    from companion.runs.experiment import marks_every
+
     unit, often, before = COUNTED[part]
     apart = APART if unit == "steps" else 1
 
@@ -70,7 +74,7 @@ def smaller(train: Callable[..., Any]) -> Callable[..., Any]:
     def small(*arguments: Any, **settings: Any) -> Any:
         total = settings.get(unit, inspect.signature(train).parameters[unit].default)
         every = settings.get("evaluate_every") or max(1, total // often)
-        marks = sorted({*range(0 if before else every, total, every), total})
+        marks = list(marks_every(every, total, first=before))
         few = apart * (len(marks) - before - 1) + 1
         settings |= {unit: few, "evaluate_every": apart}
         if part == "rl":
@@ -85,14 +89,14 @@ def smaller(train: Callable[..., Any]) -> Callable[..., Any]:
 
 def halved(train: Callable[..., Any]) -> Callable[..., Any]:
     """A training call that measures after a half, a quarter, … of its steps, with as few steps as have these parts."""
+    from companion.generation.training import marks_halved
 
     @functools.wraps(train)
     def small(*arguments: Any, **settings: Any) -> Any:
         total = settings.get("steps", inspect.signature(train).parameters["steps"].default)
         halvings = settings.get("halvings", 0)
         run = train(*arguments, **settings | {"steps": 2**halvings})
-        marks = [total // 2**k for k in range(halvings, -1, -1)]
-        return run.assign_coords(step=marks).assign_attrs(steps=total)
+        return run.assign_coords(step=list(marks_halved(halvings, total))).assign_attrs(steps=total)
 
     return small
 

@@ -53,7 +53,7 @@ def show_svg(svg: str, width: int, alt: str, caption: str = "") -> None:
     Raises:
         ValueError: ``alt`` is empty.
     """
-    _check(alt)
+    check_alt(alt)
     _send(_IMG.format(src=_uri(svg.encode(), "svg+xml"), alt=_escape(alt), width=width), alt, caption)
 
 
@@ -90,7 +90,7 @@ def animate(
     Raises:
         ValueError: ``alt`` is empty, there is no frame, or ``fps`` is not positive.
     """
-    _check(alt)
+    check_alt(alt)
     if fps <= 0:
         raise ValueError(f"fps is {fps}; it must be positive")
     fig.set_dpi(MOVING_DPI)
@@ -137,7 +137,7 @@ def png(picture: Image.Image) -> bytes:
 
 def _still_picture(fig: Figure, alt: str) -> str:
     """``fig`` as an ``<img>``; closes it."""
-    _check(alt)
+    check_alt(alt)
     buffer = io.BytesIO()
     in_passing = {"compress_level": 0}  # it is taken apart at once
     fig.savefig(buffer, format="png", dpi=STILL_DPI, bbox_inches="tight", pad_inches=0.05, pil_kwargs=in_passing)
@@ -156,7 +156,8 @@ def _html(picture: str, caption: str) -> str:
     return _FIGURE.format(picture=picture, caption=below)
 
 
-def _check(alt: str) -> None:
+def check_alt(alt: str) -> None:
+    """Refuse a picture without a text that says what it shows."""
     if not alt.strip():
         raise ValueError("alt is empty; describe what the picture shows, for those who cannot see it")
 

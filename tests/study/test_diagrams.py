@@ -232,6 +232,15 @@ def test_an_unknown_role_or_sign_is_refused_and_so_is_a_picture_without_descript
     assert not page
 
 
+def test_the_key_has_the_words_that_it_was_given(page):
+    picture = study.Diagram("A copy.", 100, key={"copy": "a wide band"})
+    online, target = picture.box(60, 50, "a", "online"), picture.box(260, 50, "b", "target")
+    picture.copy(online, target)
+    assert "a wide band" in picture.svg()
+    names = re.findall(r'id="([^"]+)"', picture.svg())
+    assert len(names) == len(set(names)) > 0
+
+
 def test_every_diagram_stands_in_one_chapter():
     code = [cell.source for path in NOTEBOOKS for cell in nbformat.read(path, 4).cells if cell.cell_type == "code"]
     named = re.findall(r'study\.diagram\("([^"]+)"\)', "\n".join(code))

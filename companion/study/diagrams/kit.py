@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from companion.study.diagrams.text import extent, spans
-from companion.study.figures import show_svg
+from companion.study.figures import check_alt, show_svg
 from companion.study.looks import ONLINE, TARGET
 
 WIDTH = 360
@@ -102,8 +102,7 @@ class Diagram:
         title: str = "Diagram",
         key: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
-        if not alt.strip():
-            raise ValueError("alt is empty; describe what the picture shows, for those who cannot see it")
+        check_alt(alt)
         for sign in key.keys() - _LEGEND.keys():
             raise ValueError(f"key names {sign!r}; the signs are {', '.join(_LEGEND)}")
         self.alt, self.caption, self.title = " ".join(alt.split()), caption, title
@@ -269,7 +268,8 @@ class Diagram:
                     key.gradient(*ends, stops=sign == "stop")
             key.note(x + 30, y, self.words[sign], anchor="start", size=SMALLER)
         rule = f'<path d="M8,{self.height:g} H{WIDTH - 8}" stroke="{RULE}"/>' if used else ""
-        drawn = "".join([rule, *key._bands, *key._boxes, *key._lines, *key._words]).replace("band", "key")
+        bands = [band.replace("band", "key") for band in key._bands]  # an id stands once in a picture
+        drawn = "".join([rule, *bands, *key._boxes, *key._lines, *key._words])
         return drawn, self.height + 25 * math.ceil(len(used) / columns) + 14
 
 
