@@ -5,10 +5,12 @@ Each rule is a line that a chapter measured, on small problems; it is where to b
 
 from __future__ import annotations
 
+import inspect
 import math
 import numbers
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from companion.averaging.conventions import Number, convert
 from companion.averaging.conventions import half_life as half_life_of
@@ -146,16 +148,16 @@ def advise(
     >>> advise("observer", 20_000).tau
     0.00069
     """
-    given = {
+    given: dict[str, Any] = {
         "normalization": normalization,
         "falling_rate": falling_rate,
         "horizon": horizon,
         "queue": queue,
         "fresh_labels": fresh_labels,
     }
+    given = {name: value for name, value in given.items() if value is not None}
     _check(role, steps, given)
-    rule, _ = ROLES[role]
-    return rule(steps, **{name: value for name, value in given.items() if value is not None})
+    return ROLES[role](steps, **given)
 
 
 def _observer(steps: int, normalization: str = "none", falling_rate: bool = False) -> Advice:
@@ -271,16 +273,16 @@ def _anchor(steps: int, fresh_labels: bool = False) -> Advice:
     )
 
 
-ROLES: dict[str, tuple[Callable[..., Advice], tuple[str, ...]]] = {
-    "observer": (_observer, ("normalization", "falling_rate")),
-    "critic": (_critic, ("normalization", "horizon")),
-    "dqn": (_dqn, ("normalization", "horizon")),
-    "encoder": (_encoder, ("normalization", "queue")),
-    "teacher": (_teacher, ("normalization",)),
-    "consistency": (_consistency, ()),
-    "anchor": (_anchor, ("fresh_labels",)),
+ROLES: dict[str, Callable[..., Advice]] = {
+    "observer": _observer,
+    "critic": _critic,
+    "dqn": _dqn,
+    "encoder": _encoder,
+    "teacher": _teacher,
+    "consistency": _consistency,
+    "anchor": _anchor,
 }
-"""Each role's rule, and the arguments that it takes."""
+"""Each role's rule; it takes what an advice for this role may be asked with."""
 
 
 def _check(role: object, steps: object, given: Mapping[str, object]) -> None:
@@ -292,10 +294,8 @@ def _check(role: object, steps: object, given: Mapping[str, object]) -> None:
         raise TypeError(f"steps = {steps!r} is a {type(steps).__name__}; pass a whole number of updates")
     if steps < 1:
         raise ValueError(f"steps = {steps} is not a length; pass 1 update or more")
-    _, takes = ROLES[role]
+    takes = inspect.signature(ROLES[role]).parameters
     for name, value in given.items():
-        if value is None:
-            continue
         if name not in takes:
             raise ValueError(f"{name} = {value!r} says nothing of role {role!r}; leave it out")
         if name in ("horizon", "queue"):
