@@ -1,6 +1,7 @@
 """A population of policies that learn from a proxy of what is wanted, each tied to an anchor."""
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from functools import partial
 from typing import Any, cast
 
@@ -84,7 +85,7 @@ class Learners:
         sizes = {"prompts": s.prompts, "positions": s.positions, "vocabulary": s.vocabulary}
         self.world = World(seeds, **sizes, curvature=s.curvature, device=device)
         self.policy: Table | Network = POLICIES[s.policy](seeds, tuple(sizes.values()), TRAITS, s.hidden).to(device)
-        self.start = TargetNetwork(self.policy, tau=0.0)
+        self.start = deepcopy(self.policy).requires_grad_(False)
         self.anchor = TargetNetwork(self.policy, tau=s.tau, every=s.every)
         self.average = TargetNetwork(self.policy, tau=s.average_tau)
         self.weights = list(self.policy.parameters())
@@ -97,7 +98,6 @@ class Learners:
         self._ask()
         width = s.prompts * s.answers * (1 if s.method == "dpo" else s.positions)
         self.noise = Noise(seeds, {"answers": width}, device)
-        self.taken = 0
 
     @torch.no_grad()
     def _ask(self) -> None:
@@ -122,8 +122,7 @@ class Learners:
         self.average.update(self.policy)
         if s.elastic and step % s.elastic == 0:
             hard_update(self.average.module, self.policy)
-            self.average.reset(self.start.module)
-        self.taken = step
+            self.average.reset(self.start)
 
     def reinforce_loss(self, uniform: Float[Tensor, "member prompt answer position"]) -> Float[Tensor, ""]:
         """REINFORCE's loss of answers that are drawn now, by the proxy, the sum over members."""
@@ -189,18 +188,17 @@ class Learners:
         return torch.stack(kl, -1).cpu().numpy(), torch.stack(gold, -1).cpu().numpy()
 
     def state_dict(self) -> dict[str, Any]:
-        """The networks, the proxy with its labels, and how many steps were taken."""
-        networks = {name: getattr(self, name).state_dict() for name in ("policy", "start", "anchor", "average")}
-        return {**networks, "proxy": self.proxy, "labels": self.labels.state_dict(), "taken": self.taken}
+        """The networks that change, and the proxy with its labels; the average's count is that of the steps."""
+        networks = {name: getattr(self, name).state_dict() for name in ("policy", "anchor", "average")}
+        return {**networks, "proxy": self.proxy, "labels": self.labels.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from there."""
-        for name in ("policy", "start", "anchor", "average"):
+        for name in ("policy", "anchor", "average"):
             getattr(self, name).load_state_dict(state[name])
         self.proxy.copy_(state["proxy"])
         self.labels.load_state_dict(state["labels"])
-        self.taken = state["taken"]
-        self.noise.seek(self.taken)
+        self.noise.seek(self.average.count)
 
 
 @takes_options

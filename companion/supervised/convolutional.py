@@ -71,7 +71,11 @@ class ConvNet(nn.Module):
 
     def rows(self) -> Float[Tensor, "member number"]:
         """A copy of each member's weights, and behind them (see :attr:`weights`) its batch norms' statistics."""
-        return torch.cat([part.reshape(self.members, -1) for part in self._parts()], 1)
+        return self._joined(self._parts())
+
+    def statistics(self) -> Float[Tensor, "member number"]:
+        """A copy of each member's batch norms' statistics alone."""
+        return self._joined(self._statistics())
 
     @property
     def weights(self) -> int:
@@ -89,13 +93,17 @@ class ConvNet(nn.Module):
 
     def gradient(self, loss: Float[Tensor, ""]) -> Float[Tensor, "member weight"]:
         """That of the weights, laid out as they are in a row."""
-        gradients = torch.autograd.grad(loss, list(self.parameters()))
-        return torch.cat([gradient.reshape(self.members, -1) for gradient in gradients], 1)
+        return self._joined(torch.autograd.grad(loss, list(self.parameters())))
+
+    def _joined(self, parts: Sequence[Tensor]) -> Float[Tensor, "member number"]:
+        return torch.cat([part.reshape(self.members, -1) for part in parts], 1)
 
     def _parts(self) -> list[Tensor]:
+        return [*(p.detach() for p in self.parameters()), *self._statistics()]
+
+    def _statistics(self) -> list[Tensor]:
         norms = [layer for layer in self.modules() if isinstance(layer, nn.BatchNorm2d)]
-        statistics = [part for norm in norms for part in (norm.running_mean, norm.running_var) if part is not None]
-        return [*(p.detach() for p in self.parameters()), *statistics]
+        return [part for norm in norms for part in (norm.running_mean, norm.running_var) if part is not None]
 
 
 def plain_layers(channels: int, widths: Sequence[int], members: int) -> list[nn.Module]:

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from itertools import product
 from typing import Any
 
 import numpy as np
@@ -139,7 +138,7 @@ class Trajectories:
 
     def _now(self) -> Tensor:
         """What is evaluated, and the statistics as training keeps them."""
-        return torch.cat([self.optimizer.answer, self.network.rows()[:, self.network.weights :]], 1)
+        return torch.cat([self.optimizer.answer, self.network.statistics()], 1)
 
     def measure(self, step: int, look: Callable[[], None]) -> dict[str, np.ndarray]:
         """``error`` and ``loss`` of every average, with statistics measured anew; at the end, what they all are."""
@@ -246,7 +245,7 @@ def trajectories(
     sizes: dict[str, Any] = {"average": ["last", *averages]}
     if keep_networks:
         variables |= {"averages": ("average", "number"), "path": ("kept", "number")}
-        sizes |= {"kept": list(range(1, epochs + 1)), "number": _numbers(pictures, checked)}
+        sizes |= {"kept": list(range(1, epochs + 1)), "number": _numbers(pictures, grid)}
     return experiment(
         "trajectories",
         grid,
@@ -270,11 +269,9 @@ def trajectories(
     )
 
 
-def _numbers(pictures: Pictures, checked: Mapping[str, Any]) -> int:
+def _numbers(pictures: Pictures, grid: Grid) -> int:
     """How long the longest row is."""
-    widths, residual = checked["widths"], checked["residual"]
-    kinds = product(widths if isinstance(widths, list) else [widths], np.atleast_1d(residual).tolist())
-    judges = (Judge(pictures, widths=each, residual=blocks) for each, blocks in kinds)
+    judges = (Judge(pictures, **kind) for _, kind in grid.groups(("widths", "residual")))
     return max(ConvNet([0], pictures.classes, **judge.kind).rows().shape[1] for judge in judges)
 
 
