@@ -5,6 +5,6 @@ program. :func:`distil` has no labels at all: self-distillation in the way of DI
 """
 
 from companion.teachers.distillation import DistillationSettings, distil
-from companion.teachers.training import METHODS, Learners, TeacherSettings, train
+from companion.teachers.training import ALGORITHMS, TeacherSettings, train
 
-__all__ = ["METHODS", "DistillationSettings", "Learners", "TeacherSettings", "distil", "train"]
+__all__ = ["ALGORITHMS", "DistillationSettings", "TeacherSettings", "distil", "train"]

@@ -1,5 +1,6 @@
 """Few labels and many pictures, with a member axis, and the noisy views that a student and its teacher see of them."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -13,9 +14,6 @@ from companion.members import Noise, Streams
 from companion.supervised import DATASETS
 
 __all__ = ["Pair", "Parts", "Pictures", "parts"]
-
-SIDE = 8
-"""Pixels along a side of a picture of scikit-learn's digits."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +70,7 @@ class Pair:
 
 
 class Pictures:
-    """The digits, each member's part of them, and views drawn anew at every step.
+    """Square pictures, each member's part of them, and views drawn anew at every step.
 
     A view moves a picture by up to ``shift`` pixels in each direction, and adds to every pixel a normal number of
     standard deviation ``noise``. The pool is gone through in turn, each member in its own order: so a batch holds no
@@ -80,6 +78,7 @@ class Pictures:
 
     Args:
         seeds: one integer a member.
+        dataset: a name in ``supervised.DATASETS``.
         known: how many labels each member knows.
         batch: pictures of the pool in a step.
         with_labels: pictures with a label in a step, drawn with replacement; may be 0.
@@ -92,6 +91,7 @@ class Pictures:
         self,
         seeds: Sequence[int],
         *,
+        dataset: str = "digits",
         known: int,
         batch: int,
         with_labels: int,
@@ -99,17 +99,18 @@ class Pictures:
         shift: Bool[Tensor, " member"],
         device: torch.device,
     ) -> None:
-        inputs, labels = DATASETS["digits"]()
+        inputs, labels = DATASETS[dataset]()
         mine = parts(labels, seeds, known)
         self.labelled, self.pool, self.test = (
             torch.from_numpy(each).to(device) for each in (mine.labelled, mine.pool, mine.test)
         )
         self.labels = torch.from_numpy(labels).to(device)
+        self.classes, self.pixels = int(labels.max()) + 1, inputs.shape[1]
         self.moved = torch.from_numpy(moved(inputs)).to(device)
         self.batch, self.with_labels = batch, with_labels
         self.noise, self.shift = noise[:, None, None], shift[:, None]
         views = with_labels + 2 * batch
-        widths = {"labelled": with_labels, "shifts": views, "pixels": views * inputs.shape[1]}
+        widths = {"labelled": with_labels, "shifts": views, "pixels": views * self.pixels}
         self.step = 0
         """How many steps were drawn."""
         self._noise = Noise(seeds, widths, device, normal=["pixels"], length=8)
@@ -142,11 +143,18 @@ class Pictures:
 
 
 def moved(pictures: Float[np.ndarray, "sample pixel"]) -> Float[np.ndarray, "shift sample pixel"]:
-    """Every picture as it is, and moved by a pixel in each of eight directions; what comes in is dark."""
-    square = pictures.reshape(-1, SIDE, SIDE)
+    """Every picture as it is, and moved by a pixel in each of eight directions; what comes in is dark.
+
+    Raises:
+        ValueError: the pictures are no squares.
+    """
+    side = math.isqrt(pictures.shape[1])
+    if side**2 != pictures.shape[1]:
+        raise ValueError(f"pictures have {pictures.shape[1]} pixels each, which is no square; cut or fill them to one")
+    square = pictures.reshape(-1, side, side)
     padded = np.pad(square, ((0, 0), (1, 1), (1, 1)))
     places = sorted(product((0, 1, 2), repeat=2), key=lambda place: place != (1, 1))
-    return np.stack([padded[:, y : y + SIDE, x : x + SIDE].reshape(pictures.shape) for y, x in places])
+    return np.stack([padded[:, y : y + side, x : x + side].reshape(pictures.shape) for y, x in places])
 
 
 def _integers(uniform: Float[Tensor, "..."], high: int) -> Int64[Tensor, "..."]:

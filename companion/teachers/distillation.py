@@ -4,7 +4,7 @@ Departures from Caron et al. 2021: two views of a size and no small crops, a per
 weights that trains from the start, Adam without weight decay, and constant temperatures, tau and learning rate.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -15,13 +15,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import normalize, one_hot
 
-from companion.averaging import soft_update
-from companion.members import MLP, Adam, Grid, flatten
+from companion.members import MLP, Grid
 from companion.runs.experiment import experiment, interval, marks_every
 from companion.runs.options import Options, takes_options
 from companion.runs.settings import PerMember, Settings, check, setting, shape_settings
-from companion.teachers.data import SIDE, Pictures
+from companion.teachers.data import Pictures
 from companion.teachers.losses import Centre, cross, entropy, sharpened
+from companion.teachers.program import Program
 
 __all__ = ["DistillationSettings", "distil"]
 
@@ -54,17 +54,17 @@ class DistillationSettings(Settings):
 class Describer(nn.Module):
     """An encoder, and a layer that says of its features, scaled to length 1, which of the outputs they are."""
 
-    def __init__(self, hidden: Sequence[int], outputs: int, seeds: Sequence[int]) -> None:
+    def __init__(self, widths: Sequence[int], outputs: int, seeds: Sequence[int]) -> None:
         super().__init__()
-        self.encoder = MLP((SIDE * SIDE, *hidden), seeds)
-        self.head = MLP((hidden[-1], outputs), seeds, purpose="head")
+        self.encoder = MLP(widths, seeds)
+        self.head = MLP((widths[-1], outputs), seeds, purpose="head")
 
     def forward(self, pictures: Float[Tensor, "member batch pixel"]) -> Float[Tensor, "member batch output"]:
         """Logits."""
         return self.head(normalize(self.encoder(pictures), dim=2))
 
 
-class Distillation:
+class Distillation(Program):
     """A population that distils itself: the program of a run.
 
     Args:
@@ -75,14 +75,14 @@ class Distillation:
 
     def __init__(self, seeds: Sequence[int], settings: DistillationSettings, device: torch.device) -> None:
         s = self.settings = settings
-        self.pictures = Pictures(
+        pictures = Pictures(
             seeds, known=1, batch=s.batch_size, with_labels=0, noise=s.noise, shift=s.shift, device=device
         )
-        self.student = Describer(s.hidden, s.outputs, seeds).to(device)
-        self.teacher = Describer(s.hidden, s.outputs, seeds).to(device).requires_grad_(False)
-        self.optimizer = Adam(self.student, s.learning_rate)
-        self.followed = flatten(self.teacher)
+        student = Describer((pictures.pixels, *s.hidden), s.outputs, seeds).to(device)
         self.centre = Centre(len(seeds), s.outputs, s.centre_tau)
+        super().__init__(
+            pictures, student, learning_rate=s.learning_rate, tau=s.tau, lasting={"centre": self.centre.value}
+        )
 
     def step(self, step: int) -> None:
         """One step of every student, then its teacher and its centre follow."""
@@ -92,8 +92,7 @@ class Distillation:
         said = self.teacher(both)
         told = sharpened(said, self.centre.value, s.teacher_temperature)
         swapped = torch.cat(told.chunk(2, 1)[::-1], 1)
-        self.optimizer.descend(cross(swapped, self.student(both), s.student_temperature).sum())
-        soft_update([self.optimizer.weights], [self.followed], s.tau)
+        self.update(cross(swapped, self.student(both), s.student_temperature))
         self.centre.update(said)
 
     @torch.no_grad()
@@ -117,24 +116,6 @@ class Distillation:
         counts = one_hot(chosen, self.settings.outputs).float().mT @ digits
         names = counts.argmax(2)
         return (names.gather(1, asked) != pictures.labels[pictures.test]).float().mean(1)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Students, teachers, centres, and how far Adam is."""
-        return {
-            "student": self.optimizer.weights,
-            "teacher": self.followed,
-            "optimizer": self.optimizer.state_dict(),
-            "centre": self.centre.value,
-            "step": torch.tensor(self.pictures.step),
-        }
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from there."""
-        self.optimizer.weights.copy_(state["student"])
-        self.followed.copy_(state["teacher"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.centre.value.copy_(state["centre"])
-        self.pictures.seek(int(state["step"]))
 
 
 @takes_options

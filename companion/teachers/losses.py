@@ -78,10 +78,10 @@ def agreed_labels(student: Logits, told: Logits, threshold: Float[Tensor, " memb
 
 
 class Centre:
-    """What a teacher says on average, which is taken off what it says: C ← tau_C mean + (1 - tau_C) C, equation (11.8).
+    """What a teacher says on average, which is taken off what it says: m ← tau_m mean + (1 - tau_m) m, equation (11.8).
 
     Source: Caron et al. 2021, *Emerging properties in self-supervised vision transformers* (DINO), equation (4), whose
-    momentum is 1 - tau_C.
+    momentum is 1 - tau_m.
     """
 
     def __init__(self, members: int, outputs: int, tau: Float[Tensor, " member"]) -> None:

@@ -5,7 +5,7 @@ from functools import partial
 import pytest
 
 from companion import teachers
-from companion.teachers import METHODS, Learners
+from companion.teachers import ALGORITHMS
 from companion.teachers.distillation import Distillation
 from companion.teachers.training import Training
 from tests.fake_device import DEVICE, DeviceError, in_slices, second_device
@@ -16,11 +16,11 @@ train = partial(teachers.train, tau=[1.0, 0.1], hidden=(8,), **SMALL)
 distil = partial(teachers.distil, tau=[1.0, 0.1], hidden=(8, 4), **SMALL)
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_a_run_and_what_it_measures_keep_to_the_device(method, monkeypatch):
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_a_run_and_what_it_measures_keep_to_the_device(algorithm, monkeypatch):
     with second_device() as device:
         monkeypatch.setattr(Training, "step", device.steps_in(Training.step))
-        run = train(method=method, shift=[True, False], ramp_up=[0.0, 1.0])
+        run = train(algorithm=algorithm, shift=[True, False], ramp_up=[0.0, 1.0])
     assert device.steps["step"] == STEPS
     assert run.attrs["device"] == DEVICE.type
     assert run["error"].notnull().all()
@@ -42,13 +42,13 @@ def test_a_checkpoint_is_taken_and_put_back(call, tmp_path):
 
 
 def test_a_look_at_data_in_a_step_is_found(monkeypatch):
-    update = Learners.update
+    update = Training.update
 
     def faulty(self, loss):
         loss.sum().item()
         update(self, loss)
 
-    monkeypatch.setattr(Learners, "update", faulty)
+    monkeypatch.setattr(Training, "update", faulty)
     with second_device() as device:
         monkeypatch.setattr(Training, "step", device.steps_in(Training.step))
         with pytest.raises(DeviceError):

@@ -9,8 +9,8 @@ from tests.fake_device import in_slices
 
 SMALL = {"steps": 12, "evaluate_every": 4, "seeds": 2, "batch_size": 300, "progress": False}
 CALLS = {
-    "temporal-ensembling": lambda **more: teachers.train(method="temporal-ensembling", hidden=(8,), **SMALL, **more),
-    "fixmatch-teacher": lambda **more: teachers.train(method="fixmatch-teacher", hidden=(8,), **SMALL, **more),
+    "temporal-ensembling": lambda **more: teachers.train(algorithm="temporal-ensembling", hidden=(8,), **SMALL, **more),
+    "fixmatch-teacher": lambda **more: teachers.train(algorithm="fixmatch-teacher", hidden=(8,), **SMALL, **more),
     "distillation": lambda **more: teachers.distil(hidden=(8, 4), centre_tau=[0.1, 0.0], **SMALL, **more),
 }
 
@@ -32,7 +32,7 @@ def test_it_uses_no_random_numbers_of_torch(call):
     assert torch.equal(before, torch.get_rng_state())
 
 
-def test_a_checkpoint_of_another_method_is_refused(tmp_path):
+def test_a_checkpoint_of_another_algorithm_is_refused(tmp_path):
     CALLS["temporal-ensembling"](checkpoint=tmp_path / "run.pt", minutes=0)
-    with pytest.raises(ValueError, match="method was 'temporal-ensembling' and is 'fixmatch-teacher'"):
+    with pytest.raises(ValueError, match="algorithm was 'temporal-ensembling' and is 'fixmatch-teacher'"):
         CALLS["fixmatch-teacher"](checkpoint=tmp_path / "run.pt")

@@ -7,19 +7,17 @@ import pytest
 import torch
 
 from companion import teachers
+from companion.supervised import DATASETS
 from companion.teachers.data import Pair
-from companion.teachers.training import METHODS, Learners
+from companion.teachers.training import ALGORITHMS, TeacherSettings, Training
 
 SMALL = {"steps": 40, "evaluate_every": 20, "hidden": (8,), "batch_size": 16, "seeds": [0, 5], "progress": False}
 train = partial(teachers.train, **SMALL)
 
 
-def learners(tau: float = 0.1, threshold: float = 0.3, hidden=(7,)) -> Learners:
-    two = torch.ones(2)
-    return Learners(
-        [4, 5], hidden=hidden, classes=10, pool=30, learning_rate=0.01 * two, tau=tau * two,
-        threshold=threshold * two, device=torch.device("cpu"),
-    )  # fmt: skip
+def training(tau: float = 0.1, threshold: float = 0.3) -> Training:
+    two = {"learning_rate": [0.01] * 2, "tau": [tau] * 2, "memory_tau": [0.4] * 2, "threshold": [threshold] * 2}
+    return Training("digits", [4, 5], TeacherSettings(**two, hidden=(7,)), 100, torch.device("cpu"))
 
 
 def pair(seed: int = 0, times: int = 0) -> Pair:
@@ -43,7 +41,7 @@ def chances(logits: np.ndarray) -> np.ndarray:
     return powers / powers.sum(1, keepdims=True)
 
 
-def away(group: Learners) -> Learners:
+def away(group: Training) -> Training:
     """With a teacher that is another network than the student."""
     group.followed.mul_(-0.7)
     return group
@@ -65,24 +63,24 @@ REFERENCES = {
 }
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_a_methods_loss_is_that_of_a_float64_reference(method):
-    group, views = away(learners(threshold=0.12)), pair()
-    got = METHODS[method](group, group.student(views.first), views)
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_an_algorithms_loss_is_that_of_a_float64_reference(algorithm):
+    group, views = away(training(threshold=0.12)), pair()
+    got = ALGORITHMS[algorithm](group, group.student(views.first), views)
     for member in range(2):
         one, told = (
             lambda name, m=member, n=network: says(n, getattr(views, name), m)
             for network in (group.student, group.teacher)
         )
-        assert got[member].item() == pytest.approx(REFERENCES[method](one, told), rel=1e-4, abs=1e-9)
+        assert got[member].item() == pytest.approx(REFERENCES[algorithm](one, told), rel=1e-4, abs=1e-9)
 
 
 def test_temporal_ensembling_agrees_with_what_was_said_before_and_not_with_what_is_said_now():
-    group, tau, said = learners(tau=0.4), 0.4, []
+    group, tau, said = training(), 0.4, []
     for times in range(3):
         views = pair(seed=times, times=times)
         logits = group.student(views.first)
-        got = METHODS["temporal-ensembling"](group, logits, views)
+        got = ALGORITHMS["temporal-ensembling"](group, logits, views)
         now = chances(says(group.student, views.first, 0))
         if said:
             weights = tau * (1 - tau) ** np.arange(len(said) - 1, -1, -1.0)
@@ -96,17 +94,17 @@ def test_temporal_ensembling_agrees_with_what_was_said_before_and_not_with_what_
 
 
 def test_the_teacher_follows_by_tau_and_never_learns():
-    group = away(learners(tau=0.25))
+    group = away(training(tau=0.25))
     before = group.followed.clone()
     views = pair()
-    group.update(METHODS["mean-teacher"](group, group.student(views.first), views))
+    group.update(ALGORITHMS["mean-teacher"](group, group.student(views.first), views))
     torch.testing.assert_close(group.followed, 0.25 * group.optimizer.weights + 0.75 * before)
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_a_member_is_the_same_whichever_others_train_beside_it(method):
-    alone = train(method=method, seeds=[5], tau=0.1)
-    among = train(method=method, seeds=[2, 5], tau=[0.1, 0.5]).sel(tau=0.1, seed=[5])
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_a_member_is_the_same_whichever_others_train_beside_it(algorithm):
+    alone = train(algorithm=algorithm, seeds=[5], tau=0.1)
+    among = train(algorithm=algorithm, seeds=[2, 5], tau=[0.1, 0.5]).sel(tau=0.1, seed=[5])
     np.testing.assert_allclose(alone["error"], among["error"], atol=2e-3)  # two pictures of 899
 
 
@@ -121,17 +119,17 @@ def test_the_ends_of_tau():
 
 
 def test_an_observer_changes_nothing_and_a_teacher_in_the_loop_does():
-    for method, observes in {"labels-only": True, "pseudo-labels": True, "fixmatch": True, "mean-teacher": False,
+    for algorithm, observes in {"labels-only": True, "pseudo-labels": True, "fixmatch": True, "mean-teacher": False,
                              "fixmatch-teacher": False}.items():  # fmt: skip
-        run = train(method=method, tau=[1.0, 0.003], weight=20.0, threshold=0.3, ramp_up=0.0, steps=120)["error"]
+        run = train(algorithm=algorithm, tau=[1.0, 0.003], weight=20.0, threshold=0.3, ramp_up=0.0, steps=120)["error"]
         same = np.array_equal(*(run.sel(which="online", tau=tau) for tau in (1.0, 0.003)))
-        assert same is observes, method
+        assert same is observes, algorithm
 
 
-def test_without_weight_every_method_learns_from_labels_only():
-    alone = train(method="labels-only")["error"]
-    for method in METHODS:
-        np.testing.assert_array_equal(train(method=method, weight=0.0)["error"], alone)
+def test_without_weight_every_algorithm_learns_from_labels_only():
+    alone = train(algorithm="labels-only")["error"]
+    for algorithm in ALGORITHMS:
+        np.testing.assert_array_equal(train(algorithm=algorithm, weight=0.0)["error"], alone)
 
 
 def test_the_ramp_holds_the_weight_back_in_the_beginning():
@@ -151,13 +149,37 @@ def test_it_learns_and_the_answer_is_labelled():
     assert run["which"].values.tolist() == ["online", "target"]
     last = run["error"].sel(which="online").isel(step=-1).mean("seed")
     assert last.sel(labels=80) < last.sel(labels=20) < 0.45
-    assert run.attrs["method"] == "mean-teacher"
+    assert run.attrs["algorithm"] == "mean-teacher"
+
+
+def stripes() -> tuple[np.ndarray, np.ndarray]:
+    """Pictures of 5 by 5 pixels, of which one row, or one of the columns, is white."""
+    draw = np.random.default_rng(0)
+    labels = draw.integers(2, size=200)
+    pictures = np.zeros((200, 5, 5), np.float32)
+    for picture, label, place in zip(pictures, labels, draw.integers(1, 4, size=200), strict=True):
+        picture[place if label else slice(None), slice(None) if label else place] = 1
+    return pictures.reshape(200, 25), labels
+
+
+def test_it_learns_from_a_readers_own_pictures(monkeypatch):
+    monkeypatch.setitem(DATASETS, "stripes", stripes)
+    run = train("stripes", labels=40, batch_size=50, noise=0.1, steps=100, evaluate_every=100)
+    assert (run["error"].isel(step=-1) < 0.1).all()
+    assert run.attrs["dataset"] == "stripes"
+    monkeypatch.setitem(DATASETS, "oblong", lambda: (stripes()[0][:, :20], stripes()[1]))
+    with pytest.raises(ValueError, match="pictures have 20 pixels each, which is no square"):
+        train("oblong")
 
 
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ({"method": "mean-teachers"}, ValueError, "method='mean-teachers' is unknown; it must be 'labels-only' or"),
+        (
+            {"algorithm": "mean-teachers"},
+            ValueError,
+            "algorithm='mean-teachers' is unknown; it must be 'labels-only' or",
+        ),
         ({"taus": 0.1}, ValueError, "unknown setting 'taus' .*: did you mean 'tau'"),
         ({"tau": 1.5}, ValueError, "tau=1.5 is out of range"),
         ({"threshold": [0.5, 1.1]}, ValueError, "threshold=1.1"),

@@ -46,8 +46,9 @@ EXERCISE = Exercise(
     minutes=10,
     expects="a function of (student, teacher), logits (picture, class) each, that returns a tensor with one number",
     solution=consistency,
-    why="Probabilities and not logits, since only they are predictions. Their squared difference is at most $2/C$, so "
-    "a picture of which the teacher is wildly wrong cannot pull harder than that, as it could with a cross-entropy. "
+    why="Probabilities and not logits, since only they are predictions. Their squared difference is at most $2/C$: no "
+    "picture costs more. Its pull on the logits fades where the student is sure, right or wrong; that of a "
+    "cross-entropy is largest where the student is sure and is contradicted. "
     "The gradient goes to the student alone: the teacher follows by (11.1) and by nothing else.",
     checks=[agreement, mean, given],
 )

@@ -64,6 +64,6 @@ EXERCISE = Exercise(
     why="The weights are $\\tau(1-\\tau)^i / (1-(1-\\tau)^n)$ for $i = 0 \\dots n-1$. Their squares add up to "
     "$\\frac{\\tau^2}{(1-(1-\\tau)^n)^2}\\cdot\\frac{1-(1-\\tau)^{2n}}{1-(1-\\tau)^2}$; with "
     "$1-a^2 = (1-a)(1+a)$ twice this is $\\frac{\\tau}{2-\\tau}\\cdot\\frac{1+(1-\\tau)^n}{1-(1-\\tau)^n}$. With "
-    "$\\tau = 0.4$ a memory never holds more than four predictions' worth, and is nearly there after five visits.",
+    "$\\tau = 0.4$ a memory never holds more than four predictions' worth, and has 3.4 of them after five visits.",
     checks=[first_visit, mean_of_all, many_visits, in_between],
 )

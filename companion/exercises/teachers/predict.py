@@ -48,8 +48,9 @@ EXERCISE = Exercise(
     expects="two pairs of numbers, in nats: ((one, mean) without centring, (one, mean) without sharpening)",
     solution=predicted,
     why="Sharpening alone is a push towards being sure, and being sure of one and the same output pleases it most. "
-    "Centring alone is a push towards using all outputs alike, and the uniform answer pleases it most. Each remedy is "
-    "the other's cause of collapse; together they hold. The difference of the two entropies is 0 in both.",
+    "Centring alone is a push towards using all outputs alike, and the uniform answer pleases it most. Each remedy "
+    "alone causes the collapse that the other prevents; together they hold. The difference of the two entropies "
+    "is 0 in both collapses.",
     checks=[two_pairs, collapsed, which_is_which],
     value=True,
 )

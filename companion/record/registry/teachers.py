@@ -5,16 +5,16 @@ from companion.record.recording import Recording
 RECORDINGS = [
     Recording(
         "teachers-tau",
-        "Mean Teacher on 20 labelled digits: errors of student and teacher over tau and the weight of agreement",
+        "Mean Teacher on 20 labelled digits: errors of student and teacher over tau and the weight (0: labels alone)",
         "companion.teachers:train",
         (),
         {
-            "tau": [1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 0.0003, 0.0],
-            "weight": [10.0, 50.0, 200.0],
-            "steps": 4_000,
-            "evaluate_every": 400,
+            "tau": [1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 0.0],
+            "weight": [0.0, 10.0, 50.0, 200.0],
+            "steps": 1_000,
+            "evaluate_every": 100,
         },
-        seeds=64,
+        seeds=32,
     ),
     Recording(
         "distillation-tau",
