@@ -108,7 +108,7 @@ class Distillation(Program):
         measured = {"loss": loss, "entropy": each, "kl": loss - each, "spread": whole, "error": error}
         return {name: values.cpu().numpy() for name, values in measured.items()}
 
-    def _misnamed(self, network: Describer) -> Float[Tensor, " member"]:
+    def _misnamed(self, network: nn.Module) -> Float[Tensor, " member"]:
         """Call an output by the digit of which it gets the most pictures; the share of test pictures called wrong."""
         pictures = self.pictures
         chosen, asked = (network(pictures.plain(part)).argmax(2) for part in (pictures.pool, pictures.test))

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 import xarray as xr
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from companion.members import MLP, Grid
 from companion.runs.described import fingerprint
@@ -152,7 +152,9 @@ class Training(Program):
         return {"error": error.cpu().numpy(), "shared": shared.cpu().numpy()}
 
     @torch.no_grad()
-    def told(self, network: MLP, pictures: Float[Tensor, "member batch pixel"]) -> Float[Tensor, "member batch class"]:
+    def told(
+        self, network: nn.Module, pictures: Float[Tensor, "member batch pixel"]
+    ) -> Float[Tensor, "member batch class"]:
         """What a network says where nothing learns from having said it: logits."""
         return network(pictures)
 
