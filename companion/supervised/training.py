@@ -24,7 +24,7 @@ from companion.runs.options import Options, takes_options
 from companion.runs.settings import PerMember, Settings, check, one_of, setting, shape_settings
 from companion.supervised.data import DATASETS, Split, split
 
-__all__ = ["AverageSettings", "ClassifierSettings", "Classifiers", "SupervisedSettings", "train"]
+__all__ = ["AverageSettings", "ClassifierSettings", "Classifiers", "SupervisedSettings", "mean_cross_entropy", "train"]
 
 BLOCK = 256
 """Steps whose batches are drawn at once."""
@@ -101,7 +101,7 @@ class Classifiers:
         """
         logits = self.online(self.inputs[self._members, batch])
         # The mean over the batch, and the sum over members: no member's gradient holds anything of another's.
-        loss = _loss(logits, self.labels[self._members, batch]).sum()
+        loss = mean_cross_entropy(logits, self.labels[self._members, batch]).sum()
         gradient = flatten_gradients(torch.autograd.grad(loss, list(self.online.parameters())))
         self.weights.addcmul_(gradient, learning_rate.unsqueeze(1), value=-1)
 
@@ -112,7 +112,7 @@ class Classifiers:
         for weights in (self.weights, *self.bank.averages):
             self.judged_weights.copy_(weights)
             logits = self.judged(self.held_out_inputs)
-            losses.append(_loss(logits, self.held_out_labels))
+            losses.append(mean_cross_entropy(logits, self.held_out_labels))
             errors.append((logits.argmax(2) != self.held_out_labels).float().mean(1))
         return torch.stack(losses, 1), torch.stack(errors, 1)
 
@@ -270,7 +270,7 @@ def _program(
     return Training(data, members, settings, averages, steps, device)
 
 
-def _loss(
+def mean_cross_entropy(
     logits: Float[Tensor, "member sample class"], labels: Int64[Tensor, "member sample"]
 ) -> Float[Tensor, " member"]:
     """Mean cross-entropy of each member, in nats."""

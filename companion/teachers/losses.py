@@ -16,7 +16,6 @@ __all__ = [
     "cross",
     "disagreement",
     "entropy",
-    "mean_cross_entropy",
     "ramp",
     "recalled",
     "sharpened",
@@ -24,11 +23,6 @@ __all__ = [
 
 Logits = Float[Tensor, "member batch class"]
 Chances = Float[Tensor, "member batch class"]
-
-
-def mean_cross_entropy(logits: Logits, labels: Int64[Tensor, "member batch"]) -> Float[Tensor, " member"]:
-    """The loss of the pictures with a label, in nats."""
-    return cross_entropy(logits.transpose(1, 2), labels, reduction="none").mean(1)
 
 
 def disagreement(student: Logits, told: Chances) -> Float[Tensor, " member"]:

@@ -16,8 +16,9 @@ from companion.runs.experiment import experiment, interval, marks_every
 from companion.runs.options import Options, takes_options
 from companion.runs.settings import PerMember, Settings, check, one_of, setting, shape_settings
 from companion.supervised import DATASETS, split
+from companion.supervised.training import mean_cross_entropy
 from companion.teachers.data import Pair, Pictures, moved, parts
-from companion.teachers.losses import agreed_labels, disagreement, mean_cross_entropy, ramp, recalled
+from companion.teachers.losses import agreed_labels, disagreement, ramp, recalled
 from companion.teachers.program import Program
 
 __all__ = ["ALGORITHMS", "TeacherSettings", "Training", "train"]

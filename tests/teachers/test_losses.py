@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from companion.supervised.training import mean_cross_entropy
 from companion.teachers.losses import (
     Centre,
     agreed_labels,
@@ -14,7 +15,6 @@ from companion.teachers.losses import (
     cross,
     disagreement,
     entropy,
-    mean_cross_entropy,
     ramp,
     recalled,
     sharpened,
