@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +16,26 @@ import torch
 import xarray as xr
 
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
+
+
+def git(repository: Path, *words: str) -> str:
+    """What git prints; whoever commits is a reader."""
+    who = ["-c", "user.name=A Reader", "-c", "user.email=reader@example.org"]
+    return subprocess.run(["git", *who, *words], cwd=repository, check=True, capture_output=True, text=True).stdout
+
+
+def as_cloned(repository: Path) -> Path:
+    """Make a folder with notebooks a repository that keeps their outputs out, as `make setup` does, and commit all."""
+    import environment
+
+    (repository / "tools").mkdir()
+    for name in (".gitattributes", "tools/strip.py"):
+        shutil.copy(environment.ROOT / name, repository / name)
+    git(repository, "init", "--quiet")
+    environment.keep_outputs_out(repository, Path(sys.executable))
+    git(repository, "add", ".")
+    git(repository, "commit", "--quiet", "--message=as cloned")
+    return repository
 
 
 def child_environment() -> dict[str, str]:

@@ -17,9 +17,7 @@ def with_torch(folder: Path, version: str) -> Path:
     """An environment that has nothing but a torch of this version, as far as pip can see; its Python."""
     venv.create(folder, symlinks=True)
     python = environment.python_of(folder)
-    inside = "import sysconfig; print(sysconfig.get_path('purelib'))"
-    packages = subprocess.run([python, "-c", inside], check=True, capture_output=True, text=True).stdout.strip()
-    about = Path(packages, f"torch-{version}.dist-info")
+    about = environment.packages_of(python) / f"torch-{version}.dist-info"
     about.mkdir()
     (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: torch\nVersion: {version}\n")
     return python

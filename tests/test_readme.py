@@ -39,13 +39,13 @@ def test_the_picture_says_what_the_recording_holds() -> None:
 
 @pytest.mark.parametrize("mode", readme.MODES)
 def test_the_picture_is_there_and_small(mode: str) -> None:
-    picture = ROOT / readme.files()[mode]
+    picture = ROOT / readme.FILES[mode]
     assert picture.read_text(encoding="utf-8").startswith("<?xml")
     assert picture.stat().st_size < 100_000
 
 
 def test_both_pictures_are_drawn_alike_in_other_colours() -> None:
-    drawn = ((ROOT / name).read_text(encoding="utf-8") for name in readme.files().values())
+    drawn = ((ROOT / name).read_text(encoding="utf-8") for name in readme.FILES.values())
     light, dark = (re.sub(r"\b[a-z][0-9a-f]{10}\b", "id", text) for text in drawn)  # made of what they name
     for colour in ("ink", "grid", "line"):
         light = light.replace(readme.MODES["light"][colour].lower(), readme.MODES["dark"][colour].lower())

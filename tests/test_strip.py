@@ -1,7 +1,6 @@
 """What a reader runs in a notebook stays in the file and out of git, and nobody's work is lost on the way."""
 
 import json
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,29 +11,17 @@ import pytest
 import environment
 import strip
 from environment import ROOT
+from tests.helpers import as_cloned, git
 
 CHAPTER = sorted((ROOT / "notebooks").glob("*.ipynb"))[0]
-
-
-def git(repository: Path, *words: str) -> str:
-    who = ["-c", "user.name=A Reader", "-c", "user.email=reader@example.org"]
-    done = subprocess.run(["git", *who, *words], cwd=repository, check=True, capture_output=True, text=True)
-    return done.stdout
 
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
     """A repository with one chapter, in which the filter is set up."""
-    for name in ("notebooks", "tools"):
-        (tmp_path / name).mkdir()
-    for file in (ROOT / ".gitattributes", ROOT / "tools" / "strip.py"):
-        shutil.copy(file, tmp_path / file.relative_to(ROOT))
+    (tmp_path / "notebooks").mkdir()
     (tmp_path / "notebooks" / "chapter.ipynb").write_text(strip.stripped(CHAPTER.read_text("utf-8")), "utf-8")
-    git(tmp_path, "init", "--quiet")
-    environment.keep_outputs_out(tmp_path, Path(sys.executable))
-    git(tmp_path, "add", ".")
-    git(tmp_path, "commit", "--quiet", "--message=as cloned")
-    return tmp_path
+    return as_cloned(tmp_path)
 
 
 def worked_in(path: Path, answer: str | None = None) -> str:

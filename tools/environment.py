@@ -46,6 +46,13 @@ def python_of(folder: Path) -> Path:
     return folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
 
+def packages_of(python: Path) -> Path:
+    """The folder that a Python's packages are installed into."""
+    inside = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    said = subprocess.run([python, "-c", inside], check=True, capture_output=True, text=True).stdout
+    return Path(said.strip())
+
+
 def torch_of(python: Path) -> tuple[str, str] | None:
     """Version and folder of the torch that a Python finds, if that is new enough for the book; torch is not loaded."""
     try:
@@ -71,10 +78,8 @@ def prepare(folder: Path) -> str | None:
     if not elsewhere:
         (folder / OURS).touch()
         return None
-    inside = "import sysconfig; print(sysconfig.get_path('purelib'))"
-    packages = subprocess.run([python_of(folder), "-c", inside], check=True, capture_output=True, text=True).stdout
     # Last on the path: what the lock names is found in the environment first.
-    Path(packages.strip(), "torch_of_the_reader.pth").write_text(elsewhere[1] + "\n", encoding="utf-8")
+    (packages_of(python_of(folder)) / "torch_of_the_reader.pth").write_text(elsewhere[1] + "\n", encoding="utf-8")
     return elsewhere[0]
 
 

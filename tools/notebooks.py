@@ -35,6 +35,7 @@ from chapters import ROOT, all_notebooks, slug
 from companion.study.budgets import COSTS
 from companion.study.pages import spelt_out
 from companion.study.rehearsals import FOLDER
+from environment import packages_of
 
 EXECUTED = ROOT / "_build" / "executed"
 READER = ROOT / "_build" / "reader"  # the environment a reader would have: the wheel, no checkout
@@ -82,16 +83,11 @@ def build_reader(package: str) -> Path:
         return python
     shutil.rmtree(READER, ignore_errors=True)
     venv.create(READER, with_pip=False)
-    inside = subprocess.run(
-        [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"],
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout.strip()
+    inside = packages_of(python)
     # A path line adds the folder but runs none of its .pth files, so the editable install of the checkout stays out.
     # Torch may lie elsewhere (tools/environment.py).
     folders = dict.fromkeys([sysconfig.get_path("purelib"), str(distribution("torch").locate_file(""))])
-    Path(inside, "dependencies.pth").write_text("\n".join(map(os.path.normpath, folders)) + "\n")
+    (inside / "dependencies.pth").write_text("\n".join(map(os.path.normpath, folders)) + "\n")
     wheels = READER / "wheels"
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
     subprocess.run([*pip, "wheel", "--no-deps", "--no-build-isolation", "-w", wheels, ROOT], check=True)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import html
 import sys
 from dataclasses import dataclass
+from functools import cached_property
 from io import BytesIO
 from pathlib import Path
 
@@ -21,6 +22,8 @@ from playwright.sync_api import Browser, Page
 from pypdf import PdfReader, PdfWriter
 from pypdf.generic import ArrayObject, DictionaryObject, NameObject, NullObject, TextStringObject
 
+from address import current
+from address import names as names_of
 from book import HTML, pages
 from browser import chromium, program, served, settled
 from chapters import CHAPTERS, ROOT
@@ -66,7 +69,7 @@ class Printed:
     def title(self) -> str:
         return self.headings[0]
 
-    @property
+    @cached_property
     def sheets(self) -> int:
         return len(PdfReader(BytesIO(self.pdf)).pages)
 
@@ -174,11 +177,11 @@ def turn(link: DictionaryObject, writer: PdfWriter, begins: dict[str, int], addr
 
 def write(browser: Browser, address: str, names: list[str], to: Path) -> int:
     """Print these pages; how many sheets that makes."""
-    owner, repository = yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]["url"].split("/")[-2:]
+    _, site = names_of(current())
     tab = browser.new_page(color_scheme="light", reduced_motion="reduce", viewport={"width": WIDTH, "height": 1000})
     tab.emulate_media(media="print")
     parts = [printed(tab, address, name) for name in names]
-    whole = together(tab, parts, address, f"https://{owner}.github.io/{repository}")
+    whole = together(tab, parts, address, f"https://{site}")
     whole.write(to)
     return len(whole.pages)
 

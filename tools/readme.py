@@ -19,11 +19,8 @@ MODES = {
     "light": {"ink": "#333a44", "grid": "#dfe3e8", "line": study.TARGET},
     "dark": {"ink": "#d5dae1", "grid": "#3a424d", "line": "#6fbcf0"},
 }
-
-
-def files() -> dict[str, str]:
-    """Path of the picture in each mode, from the repository's root."""
-    return {mode: f"book/_static/tau-map-{mode}.svg" for mode in MODES}
+FILES = {mode: f"book/_static/tau-map-{mode}.svg" for mode in MODES}
+"""The picture in each mode, from the repository's root."""
 
 
 def draw(mode: str) -> None:
@@ -36,7 +33,7 @@ def draw(mode: str) -> None:
         fig = maps.draw(maps.ends(study.recording(PICTURE)), colours["line"])
         for dots in (line for line in fig.axes[0].lines if line.get_marker() == "."):
             dots.set(alpha=0.7, markersize=7)  # the picture is shown small
-        fig.savefig(ROOT / files()[mode], transparent=True, metadata={"Date": None})
+        fig.savefig(ROOT / FILES[mode], transparent=True, metadata={"Date": None})
 
 
 def picture() -> str:
@@ -44,8 +41,8 @@ def picture() -> str:
     run = study.recording(PICTURE)
     return (
         "<picture>\n"
-        f'  <source media="(prefers-color-scheme: dark)" srcset="{files()["dark"]}">\n'
-        f'  <img src="{files()["light"]}" alt="{maps.alt(maps.ends(run), "TD3")}">\n'
+        f'  <source media="(prefers-color-scheme: dark)" srcset="{FILES["dark"]}">\n'
+        f'  <img src="{FILES["light"]}" alt="{maps.alt(maps.ends(run), "TD3")}">\n'
         "</picture>\n"
     )
 

@@ -13,9 +13,9 @@ import nbformat
 import pytest
 from playwright.sync_api import Browser, expect
 
-import environment
 import strip
 from chapters import CHAPTERS
+from tests.helpers import as_cloned, git
 
 from .conftest import ROOT
 
@@ -27,27 +27,15 @@ CELLS = [
 ]
 
 
-def git(repository: Path, *words: str) -> str:
-    who = ["-c", "user.name=A Reader", "-c", "user.email=reader@example.org"]
-    return subprocess.run(["git", *who, *words], cwd=repository, check=True, capture_output=True, text=True).stdout
-
-
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository with the book's chapters, and a short notebook that trains for long."""
     root = tmp_path_factory.mktemp("repository")
     shutil.copytree(ROOT / "notebooks", root / "notebooks", ignore=shutil.ignore_patterns(".*"))
-    (root / "tools").mkdir()
-    for file in (ROOT / ".gitattributes", ROOT / "tools" / "strip.py"):
-        shutil.copy(file, root / file.relative_to(ROOT))
     cells = [nbformat.v4.new_code_cell(source) for source in CELLS]
     short = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": strip.KERNEL})  # or else it asks for one
     nbformat.write(short, root / "notebooks" / "short.ipynb")
-    git(root, "init", "--quiet")
-    environment.keep_outputs_out(root, Path(sys.executable))
-    git(root, "add", ".")
-    git(root, "commit", "--quiet", "--message=as cloned")
-    return root
+    return as_cloned(root)
 
 
 @pytest.fixture(scope="module")

@@ -65,7 +65,7 @@ def test_links_lead_into_the_paper_or_to_the_site(paper: PdfReader, address: str
 
 def test_code_is_not_cut(browser: Browser, address: str) -> None:
     """On a sheet's width nothing is wider than the sheet."""
-    tab = browser.new_page(viewport={"width": 673, "height": 900})
+    tab = browser.new_page(viewport={"width": pdf.WIDTH, "height": 900})
     tab.emulate_media(media="print")
     for name in NAMES:
         tab.goto(f"{address}/{name}.html", wait_until="networkidle")
