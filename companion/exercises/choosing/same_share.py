@@ -42,7 +42,7 @@ EXERCISE = Exercise(
     expects="a function of (decay, steps, my_steps) that returns a decay",
     solution=same_share,
     why="After all steps the start still weighs decayⁿ. With decay^(n/m) at each of m steps that is the same, so is "
-    "every half-life as a share of the run, (14.3): both logarithms are divided by the same number. The scaling rule "
+    "every half-life as a share of the run, (14.3): its n·ln(1 − τ) is the logarithm of decayⁿ. The scaling rule "
     "for larger batches is this very line, since κ times the batch makes 1/κ of the steps.",
     checks=[same_run, shorter, large_tau],
 )

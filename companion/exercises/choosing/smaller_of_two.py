@@ -63,8 +63,8 @@ EXERCISE = Exercise(
     expects="a function of (sd, correlation, gamma) that returns two numbers",
     solution=smaller_of_two,
     why="min(a, b) = ½(a + b) − ½|a − b|. The first part has mean 0. a − b is normal with variance 2σ²(1 − ρ), and the "
-    "mean of |normal| is √(2/π) of its standard deviation: together −σ√((1 − ρ)/π). If values are too low by b, labels "
-    "are γ(b + m), so b = γm/(1 − γ): 99 times one label's at γ = 0.99. It is the *disagreement* of the two that is "
+    "mean of |normal| is √(2/π) of its standard deviation: together m = −σ√((1 − ρ)/π). If values are off by b, labels "
+    "are off by γ(b + m), so b = γm/(1 − γ): 99 times m at γ = 0.99. It is the *disagreement* of the two that is "
     "subtracted, and two copies of one network do not disagree.",
     checks=[independent, drawn, settles],
 )
