@@ -180,6 +180,8 @@ def wrong_spiral() -> Wrong:
         "on the circle": (1.0, "along its tangent"),
         "inwards": (0.3, "by Pythagoras"),
         "a word": ("far", "one number"),
+        "the whole way": (np.ones((801, 2)), "take its last place"),
+        "a place": (np.array([0.7, -2.6]), "how far that is"),
     }
 
 

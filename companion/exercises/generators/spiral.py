@@ -3,6 +3,8 @@ are 7.3 away from the solution. Now they take steps half as long, and twice as m
 they will be, then run `play(800, 0.05, False)` and hand in the distance.
 """
 
+import numpy as np
+
 from companion.exercises import Answer, Exercise, expect
 
 
@@ -14,8 +16,8 @@ def distance() -> float:
 def is_a_number(answer: Answer) -> None:
     """A number."""
     expect(
-        isinstance(answer, int | float) or hasattr(answer, "__float__"),
-        "Hand in one number: the distance from (0, 0) at the end.",
+        hasattr(answer, "__float__") and np.ndim(answer) == 0,
+        "Hand in one number. `play` returns the whole way: take its last place, and how far that is from (0, 0).",
     )
 
 
@@ -44,7 +46,8 @@ EXERCISE = Exercise(
     expects="a number",
     solution=distance,
     why="The distance grows by $\\sqrt{1+\\eta^2}$ a step, so after $n$ steps its logarithm is about $n\\eta^2/2$. "
-    "Half the rate and twice the steps halve that: $e^1 = 2.7$ in place of $e^2 = 7.3$. Smaller steps make the spiral "
+    "Half the rate and twice the steps halve it: about $e^1 = 2.7$ in place of about $e^2 = 7.4$ (exactly 2.71 and "
+    "7.32). Smaller steps make the spiral "
     "slower, and never turn it inwards. The mean of play in turn is no nearer either: it is at most about "
     "$2/(\\eta n)$ from the solution, and $\\eta n$ is the same.",
     checks=[is_a_number, is_the_distance],

@@ -108,6 +108,7 @@ EXERCISE = Exercise(
     solution=with_average,
     why="Store, copy, **restore**: the third was missing in several training scripts for diffusion models, and the "
     "more often they saved or validated, the more the training was another one. Nothing fails, and samples may even "
-    "look better for a while. An evaluation on a copy of the model avoids it all, at the price of the memory.",
+    "look better for a while. An evaluation on a copy of the model avoids it all, at the price of the memory. "
+    "Buffers, such as batch norm's statistics, are left alone here; chapter 10 says what they need.",
     checks=[sees_the_average, is_taken_out_again, leaves_the_average_alone, survives_an_error],
 )
