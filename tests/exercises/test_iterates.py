@@ -10,17 +10,6 @@ from companion.exercises.iterates.ten_passes import ten_passes
 from tests.exercises.helpers import Wrong
 
 
-def wrong_predicted_error() -> Wrong:
-    inv = np.linalg.inv
-    return {
-        "forgets n": (lambda H, S, n: np.trace(inv(H) @ S @ inv(H)), "divide by n"),
-        "one inverse": (lambda H, S, n: np.trace(inv(H) @ S) / n, "both sides of S"),
-        "no inverse": (lambda H, S, n: np.trace(H @ S @ H) / n, "should be 3"),
-        "entry by entry": (lambda H, S, n: np.trace(S / H**2) / n, "entry by entry"),
-        "no trace": (lambda H, S, n: inv(H) @ S @ inv(H) / n, "a matrix"),
-    }
-
-
 def wrong_growing_tau() -> Wrong:
     return {
         "plain mean": (lambda n: 1 / n, "the plain mean"),

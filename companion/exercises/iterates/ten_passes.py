@@ -57,7 +57,7 @@ def the_letter(answer: Answer) -> None:
 
 
 EXERCISE = Exercise(
-    place=4,
+    place=3,
     title="Ten passes are not ten times the data",
     difficulty="medium",
     minutes=30,
