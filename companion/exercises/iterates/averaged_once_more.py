@@ -23,9 +23,9 @@ def for_all_constants(answer: Answer) -> None:
     """It falls towards 1 as the constant grows."""
     hint = "That is (1.8), where the search *stops*. Asked is the mean of the same places."
     differs([answer(1.0), answer(4.0)], [1.0, 16 / 7], hint)
-    agrees(answer, averaged_once_more, 1.0, "At a = 1, the best constant of (1.8), another mean doubles the error.")
+    agrees(answer, averaged_once_more, (1.0,), "At a = 1, the best constant of (1.8), another mean doubles the error.")
     for a in (0.6, 1.5, 5.0, 40.0):
-        agrees(answer, averaged_once_more, a, f"At a = {a:g} it is another number.")
+        agrees(answer, averaged_once_more, (a,), f"At a = {a:g} it is another number.")
 
 
 def too_short(answer: Answer) -> None:
