@@ -14,7 +14,7 @@ def is_a_number(answer: Answer) -> None:
     """A number."""
     expect(
         hasattr(answer, "__float__"),
-        'Hand in one number: `run["predicted"]` with `double_q=True`, minus that with False, the largest absolute value.',
+        'Hand in one number: the largest absolute difference of `run["predicted"]` with `double_q` True and False.',
     )
 
 

@@ -54,7 +54,7 @@ def by_small_steps(answer: Answer) -> None:
         got, there = float(answer(p, gamma, clip)), descend(p, gamma, clip)
         expect(
             abs(got - there) < 1e-3 * there,
-            f"For p = {p}, γ = {gamma} and a clip of {clip} small steps arrive at {there:.2f}, and yours says {got:.2f}. "
+            f"For p = {p}, γ = {gamma} and a clip of {clip} small steps arrive at {there:.2f}, yours at {got:.2f}. "
             "Are the others' errors ever clipped? At the resting value they are p·c/(1 − p), which is below c.",
         )
 
