@@ -1,5 +1,5 @@
 """Find settings with which DQN learns CartPole fast: a dict of keyword arguments for `rl.train`. The check draws
-six fresh seeds, trains an agent with each for 6,000 steps, and asks for an interquartile mean return of 200 at the end.
+six fresh seeds, trains an agent with each for 6,000 steps, and asks for an interquartile mean return of 190 at the end.
 Sweep on seeds of your own, many settings at once.
 """
 
@@ -10,7 +10,7 @@ from companion.exercises import Answer, Exercise, Hint
 from companion.exercises.trained import end_of_training, expect_settings, fresh_seeds, typical
 
 STEPS = 6_000
-GOAL = 200.0
+GOAL = 190.0
 
 
 def settings() -> dict[str, Any]:
@@ -23,7 +23,7 @@ def are_settings(answer: Answer) -> None:
 
 
 def learns(answer: Answer) -> None:
-    """Six agents you have never met keep the pole up for 200 steps."""
+    """Six agents you have never met keep the pole up for 190 steps."""
     end = end_of_training("dqn", "CartPole-v1", steps=STEPS, seeds=fresh_seeds(), **answer)
     score, believed, obtained = (typical(end[name]) for name in ("return", "predicted", "discounted_return"))
     if score >= GOAL:
