@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 
-from companion.study.diagrams import agents, states, views
+from companion.study.diagrams import agents, averages, states, views
 from companion.study.diagrams.kit import Diagram
 
 __all__ = ["DIAGRAMS", "Diagram", "diagram"]
 
 DIAGRAMS: dict[str, Callable[[], Diagram]] = {
+    "unrolled": averages.unrolled,
+    "adam": averages.adam,
     "two-states": states.two_states,
     "star": states.star,
     "one-copy-later": states.one_copy_later,
