@@ -31,8 +31,8 @@ def newest(answer: Answer) -> None:
 def all_ages(answer: Answer) -> None:
     """At every age the weight is that of the first average's weights, averaged once more."""
     hint = (
-        "A value of age j is in the first average of i steps ago with the weight tau (1 − tau)^(j − i), for each i from "
-        "0 to j; and that average has the weight tau (1 − tau)^i in the second. Add up the products."
+        "A value of age j is in the first average of i steps ago with the weight tau (1 − tau)^(j − i), for each i "
+        "from 0 to j; and that average has the weight tau (1 − tau)^i in the second. Add up the products."
     )
     for tau, n in ((0.2, 50), (0.5, 12)):
         weights = tau * (1 - tau) ** np.arange(n)
