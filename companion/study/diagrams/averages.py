@@ -39,7 +39,7 @@ def adam() -> Diagram:
     """Equation (2.12): two averages between the gradient and the step."""
     picture = Diagram(
         "A loop. At the top the orange weights theta, whose gradient g goes down to the left, and its square to the "
-        "right. A band labelled tau 1 leads from g to a dashed blue box m, the average gradient; a band labelled tau 2 "
+        "right. A band labelled tau m leads from g to a dashed blue box m, the average gradient; a band labelled tau v "
         "from g squared to a dashed blue box v, the average square. Both are sent to the step at the bottom, eta times "
         "m hat over the root of v hat, and an arrow leads from there around the right side back up to the weights.",
         372,
@@ -55,8 +55,8 @@ def adam() -> Diagram:
     step = picture.box(164, 336, "step $−η · m̂ / √v̂$", "loss", width=150, height=34)
     picture.flow(weights.bottom(-24), gradient)
     picture.flow(weights.bottom(24), square)
-    picture.copy(gradient, first, label="$τ_1$")
-    picture.copy(square, second, label="$τ_2$")
+    picture.copy(gradient, first, label="$τ_m$")
+    picture.copy(square, second, label="$τ_v$")
     picture.flow(first, step.top(-34))
     picture.flow(second, step.top(34))
     picture.flow(step.right(), weights.right(), (338, 336), (338, 34))
