@@ -1,6 +1,6 @@
 """The line itself, unrolled; and the two averages inside Adam."""
 
-from companion.study.diagrams.kit import Diagram
+from companion.study.diagrams.kit import Diagram, Point
 
 
 def unrolled() -> Diagram:
@@ -16,7 +16,7 @@ def unrolled() -> Diagram:
         key={"online": "what is seen", "target": "its average", "flow": "keeps 1 − τ", "copy": "takes in τ"},
     )
     weights = ("$τ(1 − τ)^2$", "$τ(1 − τ)$", "$τ$")
-    before = (4, 146)
+    before: Point = (4, 146)
     for number, (back, weight) in enumerate(zip((2, 1, 0), weights, strict=True)):
         x = 76 + 112 * number
         value = picture.box(x, 36, _at("x", back), "online", width=82)
