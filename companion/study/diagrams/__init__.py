@@ -9,6 +9,8 @@ __all__ = ["DIAGRAMS", "Diagram", "diagram"]
 
 DIAGRAMS: dict[str, Callable[[], Diagram]] = {
     "observer": averages.observer,
+    "unrolled": averages.unrolled,
+    "adam": averages.adam,
     "two-states": states.two_states,
     "star": states.star,
     "one-copy-later": states.one_copy_later,
