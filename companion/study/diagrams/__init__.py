@@ -9,6 +9,7 @@ __all__ = ["DIAGRAMS", "Diagram", "diagram"]
 
 DIAGRAMS: dict[str, Callable[[], Diagram]] = {
     "two-states": states.two_states,
+    "four-states": states.four_states,
     "star": states.star,
     "one-copy-later": states.one_copy_later,
     "dqn": agents.dqn,
