@@ -12,6 +12,7 @@ DIAGRAMS: dict[str, Callable[[], Diagram]] = {
     "unrolled": averages.unrolled,
     "adam": averages.adam,
     "two-states": states.two_states,
+    "four-states": states.four_states,
     "star": states.star,
     "one-copy-later": states.one_copy_later,
     "dqn": agents.dqn,
