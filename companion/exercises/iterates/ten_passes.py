@@ -66,8 +66,8 @@ EXERCISE = Exercise(
     why="About one half. With ten passes the mean settles on the log-odds *of these 1,000 flips*. How far those are "
     "from the truth is a matter of 1,000 flips, however often one looks at them; the interval, computed as if there "
     "were 10,000, is √10 times too narrow, and a normal variable lies within 1.96/√10 = 0.62 standard deviations with "
-    "probability 0.46. The cure is to count flips and not steps. Chapter 1's tumours are drawn again and again, too: "
-    "there the interval is one for the optimum of the training data, and says so.",
+    "probability 0.46. The cure is to count flips and not steps. This chapter's tumours are drawn again and again, "
+    "too: there the interval is one for the optimum of the training data, and says so.",
     checks=[is_a_pair, the_share, the_letter],
     value=True,
 )
