@@ -88,7 +88,9 @@ def explore(
     }
     still = drawing_html(ElementTree.tostring(pictures[first]), round(100 * fig.get_figwidth()), alt, caption)
     states_of_it = html.escape(json.dumps(data, ensure_ascii=False, separators=(",", ":")), quote=True)
-    page = f'<div class="explore" data-states="{states_of_it}">{still}</div><script>{_SCRIPT.read_text("utf-8")}</script>'
+    page = (
+        f'<div class="explore" data-states="{states_of_it}">{still}</div><script>{_SCRIPT.read_text("utf-8")}</script>'
+    )
     if len(page.encode()) > HEAVIEST:
         raise ValueError(
             f"the figure would add {len(page.encode()):,} bytes to its page, more than {HEAVIEST:,}; give controls "
