@@ -5,6 +5,7 @@ import io
 import itertools
 import json
 import math
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -60,10 +61,10 @@ def explore(
     for name, values in controls.items():
         if not len(values):
             raise ValueError(f"control {name!r} has no value to pass through; give it two or more")
-    chosen = tuple(start or [0] * len(controls))
+    chosen = [operator.index(i) for i in (start or [0] * len(controls))]
     sizes = [len(values) for values in controls.values()]
     if len(chosen) != len(sizes) or any(not 0 <= i < n for i, n in zip(chosen, sizes, strict=False)):
-        raise ValueError(f"start is {list(chosen)}; give an index below {sizes}, one for each of {list(controls)}")
+        raise ValueError(f"start is {chosen}; give an index below {sizes}, one for each of {list(controls)}")
 
     states = list(itertools.product(*controls.values()))
     first = math.prod(sizes[1:]) and sum(i * math.prod(sizes[d + 1 :]) for d, i in enumerate(chosen))
@@ -81,7 +82,7 @@ def explore(
     plt.close(fig)
     data = {
         "controls": [[name, [f"{value}" for value in values]] for name, values in controls.items()],
-        "start": list(chosen),
+        "start": chosen,
         "says": says,
         "spots": places,
         "changes": _changes(pictures, first),
