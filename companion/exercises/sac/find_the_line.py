@@ -98,7 +98,7 @@ def temperature_is_right(answer: Answer) -> None:
 
 
 EXERCISE = Exercise(
-    place=7,
+    place=5,
     title="Find the line",
     difficulty="hard",
     minutes=40,
