@@ -79,7 +79,7 @@ EXERCISE = Exercise(
     solution=entropies,
     why="By (7.7) $\\mathcal H(a) = \\mathcal H(u) + \\mathbb E \\log(1 - \\tanh^2 u)$. With $1 - \\tanh^2 u = "
     "4/(e^u + e^{-u})^2 \\approx 4 e^{-2|u|}$ the second term is $\\log 4 - 2\\,\\mathbb E|u|$, and $\\mathbb E|u| "
-    "= \\sigma \\sqrt{2/\\pi}$. So what the forgetful agent believes grows like $\\log\\sigma$, and the truth falls by 1.6 nats "
-    "for each unit of $\\sigma$. A mean away from 0 makes $\\mathbb E|u|$ larger still, and with it the gap.",
+    "= \\sigma \\sqrt{2/\\pi}$. So what the forgetful agent believes grows like $\\log\\sigma$, and the truth falls "
+    "by 1.6 nats for each unit of $\\sigma$. A mean away from 0 makes $\\mathbb E|u|$ larger still.",
     checks=[believed_is_the_gaussian_s, the_correction_lowers_it, falls_like_a_line, meets_the_integral],
 )
