@@ -68,15 +68,17 @@ def wrong_label() -> Wrong:
 
 
 def wrong_factor() -> Wrong:
-    _, plain, adam = factor()
+    _, plain, adam, short = factor()
     return {
-        "a letter": ("B", "three things"),
-        "no letter of the three": (("D", plain, adam), "A, B or C"),
-        "no numbers": (("B", "several", "one"), "a ratio is a number"),
-        "the other way round": (("B", 1 / plain, 1 / adam), "not the other way round"),
-        "both alike": (("C", 1.0, 1.0), "times the α of that step"),
-        "an old optimizer": (("A", plain, plain), "a new optimizer"),
-        "the wrong letter": (("A", plain, adam), "which of the three sentences"),
+        "a letter": ("B", "four things"),
+        "no letter of the three": (("D", plain, adam, short), "A, B or C"),
+        "no numbers": (("B", "several", "some", "one"), "a ratio is a number"),
+        "an array": (("B", torch.ones(2), adam, short), "a ratio is a number"),
+        "the other way round": (("B", 1 / plain, 1 / adam, 1 / short), "not the other way round"),
+        "all alike": (("C", 1.0, 1.0, 1.0), "times the α of that step"),
+        "Adam does not mind": (("C", plain, short, short), "a new optimizer"),
+        "the first of the betas": (("B", plain, adam, adam), "average of squares"),
+        "the wrong letter": (("C", plain, adam, short), "which of the three sentences"),
     }
 
 

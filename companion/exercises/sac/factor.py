@@ -1,16 +1,24 @@
-"""Hand in a triple: the letter of what the factor α costs the thermostat (A. several times as many steps for both, B.
-for plain descent only, C. for neither), and how many times as many steps plain descent and Adam need with it.
+"""Hand in a letter and three numbers: who needs more than twice as many steps with the factor α (A. all three, B. plain
+descent and Adam as it comes, C. plain descent alone), and how many times as many steps plain descent, Adam, and Adam
+with `betas=(0.9, 0.9)` need with it.
 """
 
 import math
-from functools import cache
+from collections.abc import Callable
+from functools import cache, partial
+from typing import Any
 
 import torch
 
-from companion.exercises import Answer, Exercise, Hint, expect, several
+from companion.exercises import Answer, Exercise, Hint, expect, number, several
 
 WANTED = -1.0
 GRID = torch.linspace(-1, 1, 20_003, dtype=torch.float64)[1:-1]
+WAYS: dict[str, Callable[..., torch.optim.Optimizer]] = {
+    "plain descent": partial(torch.optim.SGD, lr=0.2),
+    "Adam": partial(torch.optim.Adam, lr=0.05),
+    "Adam with a short memory": partial(torch.optim.Adam, lr=0.05, betas=(0.9, 0.9)),
+}
 
 
 def entropy_at(temperature: float) -> float:
@@ -21,12 +29,12 @@ def entropy_at(temperature: float) -> float:
     return -float(torch.trapezoid(log_prob.exp() * log_prob, GRID))
 
 
-def steps(make_optimizer: type[torch.optim.Optimizer], rate: float, factor: bool) -> int:
+def steps(way: str, factor: bool) -> int:
     """From α = 1 until the entropy is within 0.05 of −1."""
     log_temperature = torch.zeros(1, dtype=torch.float64, requires_grad=True)
-    optimizer = make_optimizer([log_temperature], lr=rate)  # type: ignore[call-arg]
+    optimizer = WAYS[way]([log_temperature])
     for count in range(5_000):
-        temperature = math.exp(float(log_temperature))
+        temperature = math.exp(log_temperature.item())
         excess = entropy_at(temperature) - WANTED
         if abs(excess) < 0.05:
             return count
@@ -36,24 +44,21 @@ def steps(make_optimizer: type[torch.optim.Optimizer], rate: float, factor: bool
 
 
 @cache
-def factor() -> tuple[str, float, float]:
-    plain = steps(torch.optim.SGD, 0.2, True) / steps(torch.optim.SGD, 0.2, False)
-    adam = steps(torch.optim.Adam, 0.05, True) / steps(torch.optim.Adam, 0.05, False)
-    return "B", plain, adam
+def factor() -> tuple[Any, ...]:
+    return "B", *(steps(way, True) / steps(way, False) for way in WAYS)
 
 
-def is_a_triple(answer: Answer) -> None:
-    """It is a letter and two ratios."""
-    letter, plain, adam = several(answer, 3, "Hand in three things: the letter, and the ratio of each way to descend.")
+def is_four_things(answer: Answer) -> None:
+    """It is a letter and three ratios."""
+    letter, *ratios = several(answer, 4, "Hand in four things: the letter, and the ratio of each of the three ways.")
     expect(letter in ("A", "B", "C"), f"The letter is A, B or C; yours is {letter!r}.")
-    for ratio in (plain, adam):
-        expect(isinstance(ratio, int | float), f"A ratio is a number; one of yours is {ratio!r}.")
+    for ratio in ratios:
+        number(ratio, f"A ratio is a number; one of yours is {ratio!r}.")
 
 
 def plain_descent(answer: Answer) -> None:
     """Plain descent is slowed down by the factor, so many times."""
-    _, plain, _ = answer
-    want = factor()[1]
+    plain, want = float(answer[1]), factor()[1]
     expect(abs(plain * want - 1) > 0.05, "Steps with the factor over steps without it, not the other way round.")
     if abs(plain / want - 1) > 0.1:
         raise Hint(
@@ -63,20 +68,24 @@ def plain_descent(answer: Answer) -> None:
 
 
 def adam_too(answer: Answer) -> None:
-    """Adam is not."""
-    _, _, adam = answer
-    want = factor()[2]
-    if abs(adam / want - 1) > 0.25:
+    """So is Adam as it comes, less."""
+    if abs(float(answer[2]) / factor()[2] - 1) > 0.15:
         raise Hint(
             "For Adam: `torch.optim.Adam([log_alpha], lr=0.05)`; set `log_alpha.grad` yourself, then `step()`. Does "
             "every run begin with a new optimizer, at log α = 0?"
         )
 
 
+def with_a_short_memory(answer: Answer) -> None:
+    """Adam with a short memory hardly."""
+    if abs(float(answer[3]) / factor()[3] - 1) > 0.15:
+        raise Hint("For the third: the second of the betas is that of the average of squares. Both are 0.9 here.")
+
+
 def the_letter(answer: Answer) -> None:
     """So the letter follows."""
-    letter, *_ = answer
-    expect(letter == factor()[0], "Your two ratios are right. Which of the three sentences says what they say?")
+    hint = "Your three ratios are right. Which of the three sentences says what they say?"
+    expect(answer[0] == factor()[0], hint)
 
 
 EXERCISE = Exercise(
@@ -84,11 +93,13 @@ EXERCISE = Exercise(
     title="The factor that was left out",
     difficulty="easy",
     minutes=20,
-    expects="a triple, such as ('C', 1.0, 1.0)",
+    expects="a letter and three numbers, such as ('C', 1.0, 1.0, 1.0)",
     solution=factor,
     why="Near the place of rest α is small, so with the factor plain descent makes small steps there. Adam divides "
-    "each slope by the root of the mean of its recent squares: a factor that changes slowly is in both and cancels. "
-    "Only where it changes quickly, at first, is something of it left.",
-    checks=[is_a_triple, plain_descent, adam_too, the_letter],
+    "each slope by the root of an average of its squares, and a factor that stands in both would cancel. But that "
+    "average is this book's line with τ = 1 − β₂ = 0.001, a window of a thousand steps: when the small slopes come it "
+    "still remembers the large ones. With β₂ = 0.9 it has forgotten them. (At SAC's rate of 0.001 the way down takes "
+    "thousands of steps, and less is left of the factor.)",
+    checks=[is_four_things, plain_descent, adam_too, with_a_short_memory, the_letter],
     value=True,
 )
