@@ -3,49 +3,38 @@ descent and Adam as it comes, C. plain descent alone), and how many times as man
 with `betas=(0.9, 0.9)` need with it.
 """
 
-import math
 from collections.abc import Callable
 from functools import cache, partial
-from typing import Any
 
 import torch
+from torch import Tensor
 
 from companion.exercises import Answer, Exercise, Hint, expect, number, several
 
-WANTED = -1.0
-GRID = torch.linspace(-1, 1, 20_003, dtype=torch.float64)[1:-1]
-WAYS: dict[str, Callable[..., torch.optim.Optimizer]] = {
-    "plain descent": partial(torch.optim.SGD, lr=0.2),
-    "Adam": partial(torch.optim.Adam, lr=0.05),
-    "Adam with a short memory": partial(torch.optim.Adam, lr=0.05, betas=(0.9, 0.9)),
-}
-
-
-def entropy_at(temperature: float) -> float:
-    """Of the best policy of the chapter's bandit, which is paid −4 (a − 0.4)²."""
-    paid = -4 * (GRID - 0.4) ** 2
-    log_prob = paid / temperature
-    log_prob = log_prob - torch.trapezoid(log_prob.exp(), GRID).log()
-    return -float(torch.trapezoid(log_prob.exp() * log_prob, GRID))
-
-
-def steps(way: str, factor: bool) -> int:
-    """From α = 1 until the entropy is within 0.05 of −1."""
-    log_temperature = torch.zeros(1, dtype=torch.float64, requires_grad=True)
-    optimizer = WAYS[way]([log_temperature])
-    for count in range(5_000):
-        temperature = math.exp(log_temperature.item())
-        excess = entropy_at(temperature) - WANTED
-        if abs(excess) < 0.05:
-            return count
-        log_temperature.grad = torch.full_like(log_temperature, excess * (temperature if factor else 1))
-        optimizer.step()
-    raise RuntimeError("it has not arrived")
-
 
 @cache
-def factor() -> tuple[Any, ...]:
-    return "B", *(steps(way, True) / steps(way, False) for way in WAYS)
+def factor() -> tuple[str, float, float, float]:
+    """Three optimizers, each without the factor α and with it."""
+    grid = torch.linspace(-1, 1, 20_003, dtype=torch.float64)[1:-1]
+
+    def entropy(temperature: Tensor) -> Tensor:
+        log_prob = -4 * (grid - 0.4) ** 2 / temperature
+        log_prob = log_prob - torch.trapezoid(log_prob.exp(), grid).log()
+        return -torch.trapezoid(log_prob.exp() * log_prob, grid)
+
+    def steps(make: Callable[..., torch.optim.Optimizer], factor: bool) -> int:
+        log_temperature = torch.zeros((), dtype=torch.float64)
+        optimizer, count = make([log_temperature]), 0
+        while abs(excess := entropy(log_temperature.exp()) + 1) > 0.05:
+            log_temperature.grad = excess * log_temperature.exp() if factor else excess
+            optimizer.step()
+            count += 1
+        return count
+
+    adam = partial(torch.optim.Adam, lr=0.05)
+    ways = (partial(torch.optim.SGD, lr=0.2), adam, partial(adam, betas=(0.9, 0.9)))
+    plain, usual, short = (steps(way, True) / steps(way, False) for way in ways)
+    return "B", plain, usual, short
 
 
 def is_four_things(answer: Answer) -> None:
