@@ -102,7 +102,7 @@ CLUE = (
 
 
 EXERCISE = Exercise(
-    place=5,
+    place=4,
     title="Find the line",
     difficulty="medium",
     minutes=15,
