@@ -9,7 +9,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from companion.exercises import Answer, Exercise, expect
+from companion.exercises import Answer, Exercise, expect, number
 
 
 def overestimation_of_the_mean(members: int = 400) -> float:
@@ -48,7 +48,7 @@ def overestimation_of_the_mean(members: int = 400) -> float:
 
 def is_a_number(answer: Answer) -> None:
     """A number."""
-    expect(hasattr(answer, "__float__"), "Hand in one number: the mean of what is believed minus what is obtained.")
+    number(answer, "Hand in one number: the mean of what is believed minus what is obtained.")
 
 
 def is_positive(answer: Answer) -> None:

@@ -8,7 +8,7 @@ import math
 import numpy as np
 from scipy.special import ndtr
 
-from companion.exercises import Answer, Exercise, Hint, agrees, matches
+from companion.exercises import Answer, Exercise, agrees, differs, matches
 
 
 def smallest_bias(count: int, sigma: float, correlation: float) -> float:
@@ -31,8 +31,8 @@ def alone(answer: Answer) -> None:
 def two(answer: Answer) -> None:
     """The smaller of two costs 0.56 of the standard deviation, as in the chapter."""
     got = answer(2, 1.0, 0.0)
-    if isinstance(got, int | float) and abs(got - 1 / math.sqrt(math.pi)) < 0.01:
-        raise Hint("The size is right. The smallest of values that are right on average is too low: mind the sign.")
+    sign = "The size is right. The smallest of values that are right on average is too low: mind the sign."
+    differs(got, 1 / math.sqrt(math.pi), sign, rtol=NEAR)
     hint = (
         "For two it is the price below (6.3). In general, the largest of N numbers lies below x with probability "
         "Φ(x)ᴺ, Φ being each one's own; differentiate for its density, and turn the sign round for the smallest."
