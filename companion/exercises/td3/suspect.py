@@ -96,8 +96,8 @@ def guilty_line() -> int:
 
 
 CLUE = (
-    "The second column of the figure is the clue: these agents overestimate as if nothing were clipped. When does the "
-    "smaller of two numbers take nothing away?"
+    "The right side of the figure is the clue: these agents' values lie above TD3's, as if nothing were clipped. When "
+    "does the smaller of two numbers take nothing away?"
 )
 
 
