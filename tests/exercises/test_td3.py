@@ -109,8 +109,8 @@ def test_the_suspect_has_one_critic_twice():
     """Its twins are equal for ever, and two seeds in place of one in the guilty line keep them apart."""
     source = LISTING.splitlines()
     guilty = guilty_line() - 1
-    assert "seed for seed in seeds for _ in range(2)" in source[guilty]
-    source[guilty] = source[guilty].replace("seed for seed", "2 * seed + _ for seed")
+    assert "s for s in seeds for _ in (1, 2)" in source[guilty]
+    source[guilty] = source[guilty].replace("s for s", "2 * s + _ for s")
     repaired = dict(inspect.unwrap(suspect).__globals__)
     exec("\n".join(source), repaired)
 
