@@ -28,7 +28,7 @@ def are_settings(answer: Answer) -> None:
 
 def each_knows_it(answer: Answer) -> None:
     """Six agents you have never met swing up, and each critic knows what that is worth."""
-    run = {"steps": STEPS, "evaluate_every": STEPS, "horizon": 800, "seeds": fresh_seeds()}
+    run: dict[str, Any] = {"steps": STEPS, "evaluate_every": STEPS, "horizon": 800, "seeds": fresh_seeds()}
     end = end_of_training("td3", "Pendulum-v1", **run, **answer)
     score, wrong = typical(end["return"]), end["predicted"] - end["discounted_return"]
     size = float(abs(wrong).mean())
