@@ -138,6 +138,8 @@ def test_bad_input_is_named_before_anything_is_drawn(page, change, words):
     with pytest.raises(ValueError, match=words):
         study.explore(fig, lambda tau: pytest.fail("it drew"), **{"controls": {"τ": TAUS}, "alt": "A line", **change})
     assert page == []
+    assert plt.get_fignums(), "the figure is still there to be shown"
+    plt.close("all")
 
 
 def test_a_page_is_not_burdened(page):
