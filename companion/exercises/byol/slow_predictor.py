@@ -1,6 +1,7 @@
-"""One direction of the two-dimensional BYOL is left: a weight of size `length`, a predictor that begins at `q` and learns
-`rate` times as fast, and a share `rho` that both views have in common. Write `final_length(length, q, rate, rho)`: the
-size of the weight at the end. Derive it from what (9.5c) keeps constant. First predict which rates collapse.
+"""One direction of the two-dimensional BYOL is left: a weight of size `length`, a predictor that begins at `q` and
+learns `rate` times as fast, and a share `rho` that both views have in common. Write
+`final_length(length, q, rate, rho)`: the size of the weight at the end. Derive it from what (9.5c) keeps constant. First
+predict which rates collapse.
 """
 
 import numpy as np
@@ -14,7 +15,7 @@ def final_length(length: float, q: float, rate: float, rho: float) -> float:
     return float(np.sqrt(max(squared, 0.0)))
 
 
-def simulated(length: float, q: float, rate: float, rho: float, h: float = 0.01, steps: int = 20_000) -> float:
+def simulated(length: float, q: float, rate: float, rho: float, h: float = 0.01, steps: int = 100_000) -> float:
     """The same by small steps."""
     w = length
     for _ in range(steps):
@@ -55,9 +56,9 @@ def collapses(answer: Answer) -> None:
 
 def runs(answer: Answer) -> None:
     """The motion itself, in small steps, ends where the formula says."""
-    for rate in (0.25, 0.5, 1.0, 2.0):
+    for rate in (0.25, 0.4, 1.0, 2.0):
         end = simulated(0.6, 1.0, rate, 0.9)
-        hint = f"At a rate of {rate} twenty thousand small steps end at a length of {end:.3f}."
+        hint = f"At a rate of {rate} a hundred thousand small steps end at a length of {end:.3f}."
         matches(answer(0.6, 1.0, rate, 0.9), end, hint, atol=5e-3)
 
 
@@ -70,7 +71,7 @@ EXERCISE = Exercise(
     solution=final_length,
     why="By (9.5a) |w|² changes at 2q(ρ − q)|w|², and by (9.5b) q² at 2αq(ρ − q)|w|², which is α times as much. So "
     "|w|² − q²/α stays, and q ends at ρ, or else w at 0. From length 0.6 and q = 1 towards ρ = 0.9 it takes a rate "
-    "above 0.19/0.36, a little more than a half: 0.25 and 0.5 collapse, 1 and 2 do not. The same two networks, the "
+    "above 0.19/0.36, a little more than a half: 0.25 and 0.4 collapse, 1 and 2 do not. The same two networks, the "
     "same stop-gradient; only how fast the predictor learns decides whether the collapse is reached.",
     checks=[stays, shrinks, grows, collapses, runs],
 )
