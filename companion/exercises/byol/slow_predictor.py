@@ -1,7 +1,7 @@
 """One direction of the two-dimensional BYOL is left: a weight of size `length`, a predictor that begins at `q` and
 learns `rate` times as fast, and a share `rho` that both views have in common. Write
-`final_length(length, q, rate, rho)`: the size of the weight at the end. Derive it from what (9.5c) keeps constant. First
-predict which rates collapse.
+`final_length(length, q, rate, rho)`: the size of the weight at the end. Derive it from what (9.5c) keeps constant.
+First predict which rates collapse.
 """
 
 import numpy as np
