@@ -13,8 +13,7 @@ from torch.nn.functional import normalize
 
 from companion.averaging import TargetNetwork
 from companion.exercises import Answer, Exercise, expect, matches, matches_each
-from companion.exercises.moco import ORDER, rows
-from companion.exercises.moco.info_nce import info_nce
+from companion.exercises.moco import ORDER, info_nce, rows
 
 
 class MoCo:
@@ -144,7 +143,7 @@ def keeps_step(answer: Answer) -> None:
 
 
 EXERCISE = Exercise(
-    place=6,
+    place=5,
     title="MoCo by heart",
     difficulty="hard",
     minutes=120,

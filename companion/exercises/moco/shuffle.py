@@ -53,7 +53,7 @@ def keys_are_constants(answer: Answer) -> None:
 
 
 EXERCISE = Exercise(
-    place=4,
+    place=2,
     title="Shuffle, and undo it",
     difficulty="medium",
     minutes=15,
