@@ -69,7 +69,7 @@ def two_weights(answer: Answer) -> None:
 
 
 EXERCISE = Exercise(
-    place=3,
+    place=2,
     title="Which of the four?",
     difficulty="medium",
     minutes=30,

@@ -56,7 +56,7 @@ def target_not_needed(answer: Answer) -> None:
 
 
 EXERCISE = Exercise(
-    place=4,
+    place=3,
     title="Do without the target",
     difficulty="medium",
     minutes=40,

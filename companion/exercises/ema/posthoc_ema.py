@@ -56,7 +56,7 @@ def long_memories(answer: Answer) -> None:
 
 
 EXERCISE = Exercise(
-    place=5,
+    place=4,
     title="Choose tau afterwards",
     difficulty="hard",
     minutes=90,

@@ -1,6 +1,6 @@
-"""A derivation. A query's own key stands among the negatives, too. Let `loss` be (8.1) with the own key counted once, as
-it should be. Write `counted_twice(loss)`: the loss with the own key counted twice, and the factor by which its gradient
-differs from that of `loss`; a tuple of two numbers.
+"""A derivation. A query's own key stands among the negatives, too. Let `loss` be (8.1) with the own key counted once,
+as it should be. Write `counted_twice(loss)`: the loss with the own key counted twice, and the factor by which its
+gradient differs from that of `loss`; a tuple of two numbers.
 """
 
 import math
@@ -72,10 +72,10 @@ EXERCISE = Exercise(
     minutes=20,
     expects="a function of (loss) that returns a tuple of two numbers",
     solution=counted_twice,
-    why="With $a$ the weight of the own key and $S$ that of the others, $L = \\log\\frac{a+S}{a}$, and counted twice it "
-    "is $L' = \\log\\frac{2a+S}{a} = \\log(1 + e^L)$. So $\\nabla L' = \\frac{e^L}{1+e^L}\\nabla L$: the direction for each "
-    "query is right, and between half and all of the length is left. A query that is told already counts half, one that "
-    "is not counts whole. It is the right gradient with other weights, which is why the suspect learns, and why no curve "
-    "of its training gives it away.",
+    why="With $a$ the weight of the own key and $S$ that of the others, $L = \\log\\frac{a+S}{a}$, and counted twice "
+    "it is $L' = \\log\\frac{2a+S}{a} = \\log(1 + e^L)$. So $\\nabla L' = \\frac{e^L}{1+e^L}\\nabla L$: the direction "
+    "for each query is right, and between half and all of the length is left. A query that is told already counts half, "
+    "one that is not counts whole. It is the right gradient with other weights, which is why the suspect learns, and "
+    "why no curve of its training gives it away.",
     checks=[two_numbers, never_more_than_half, is_the_loss, is_its_slope, survives],
 )
