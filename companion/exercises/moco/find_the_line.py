@@ -65,8 +65,8 @@ EXERCISE = Exercise(
     solution=guilty_line,
     why="The batch's keys are pushed *before* the loss, so that each query finds its own key twice: as the answer, and "
     "among the wrong ones. Two equal logits share what there is, so no picture can be more than half sure, and the "
-    "loss cannot fall below log 2. Push after the loss. How much harm it does is the next exercise. The method is worth "
-    "keeping: give a learner a task that it can solve entirely, and ask why it does not.",
+    "loss cannot fall below log 2. Push after the loss. How much harm it does is the next exercise. Keep the method: "
+    "give a learner a task that it can solve entirely, and ask why it does not.",
     checks=checks_of_a_line(LISTING, INNOCENT),
     value=True,
 )
