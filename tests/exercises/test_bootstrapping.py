@@ -18,6 +18,7 @@ def wrong_feature_size() -> Wrong:
         "too small": (1.2, "still converges"),
         "too large": (1.6, "it runs away"),
         "no number": ("large", "one positive number"),
+        "several sizes": (np.array([1.3, 1.5]), "one positive number"),
         "negative": (-1.4142, "one positive number"),
     }
 

@@ -17,6 +17,7 @@ def wrong_one_or_two() -> Wrong:
         "the gap of a longer period": (3.7, "the copy is made after every update"),
         "nothing measured": (float("nan"), "difference of NaN"),
         "a word": ("none", "one number"),
+        "one for each seed": (torch.zeros(4), "one number"),
     }
 
 

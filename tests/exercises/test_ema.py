@@ -104,9 +104,16 @@ def wrong_best_tau() -> Wrong:
     }
 
 
-def by_rows(stored: Any, wanted: float, *, ages: int = 20_000, height: bool = True, rescale: bool = False) -> Any:
+def by_rows(stored: Any, wanted: float, *, ages: int = 20_000, height: bool = True) -> Any:
     taus = np.array([*stored, wanted])[:, None]
     rows = (taus if height else 1.0) * (1 - taus) ** np.arange(ages)
+    c = np.linalg.lstsq((rows[1:-1] - rows[0]).T, rows[-1] - rows[0], rcond=None)[0]
+    return np.array([1 - c.sum(), *c])
+
+
+def any_sum(stored: Any, wanted: float, *, rescale: bool = False) -> Any:
+    taus = np.array([*stored, wanted])[:, None]
+    rows = taus * (1 - taus) ** np.arange(20_000)
     c = np.linalg.lstsq(rows[:-1].T, rows[-1], rcond=None)[0]
     return c / c.sum() if rescale else c
 
@@ -114,7 +121,8 @@ def by_rows(stored: Any, wanted: float, *, ages: int = 20_000, height: bool = Tr
 def wrong_posthoc_ema() -> Wrong:
     return {
         "no tau in front": (lambda s, w: by_rows(s, w, height=False), "in front"),
-        "rescaled": (lambda s, w: by_rows(s, w, rescale=True), "rescaled"),
+        "any sum": (any_sum, "add up to 0.87"),
+        "rescaled": (lambda s, w: any_sum(s, w, rescale=True), "not rescale"),
         "too few ages": (lambda s, w: by_rows(s, w, ages=60), "end too early"),
         "finitely many ages": (by_rows, "have no end"),
         "interpolates": (

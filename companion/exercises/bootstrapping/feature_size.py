@@ -6,7 +6,7 @@ learning converge without a target network, with steps as small as you like? Wri
 
 import numpy as np
 
-from companion.exercises import Answer, Exercise, expect
+from companion.exercises import Answer, Exercise, expect, number
 
 
 def limit() -> float:
@@ -16,8 +16,8 @@ def limit() -> float:
 
 def is_a_size(answer: Answer) -> None:
     """A positive number."""
-    number = isinstance(answer, int | float) or hasattr(answer, "__float__")
-    expect(number and float(answer) > 0, "Hand in one positive number: the largest s.")
+    hint = "Hand in one positive number: the largest s."
+    expect(number(answer, hint) > 0, hint)
 
 
 def is_the_limit(answer: Answer) -> None:

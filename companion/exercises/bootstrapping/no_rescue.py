@@ -59,10 +59,10 @@ EXERCISE = Exercise(
     minutes=40,
     expects="a function of (C, K, gamma, step_size, tau, period) that returns a number",
     solution=determinant,
-    why="With labels frozen for N updates e becomes Be + (I − B)Fē, where B = (I − ηC)^N, and then ē becomes "
-    "τe + (1 − τ)ē. So I − M has the rows (I − B, −(I − B)F) and (−τB, τI − τ(I − B)F). Add its left columns, times F, "
-    "to the right ones: the upper right becomes 0, the lower right τ(I − F), and the determinant is "
-    "τ^d·det(I − B)·det(I − F). While the regression itself converges, det(I − B) is positive, so the sign is that of "
-    "det(I − F) = det A / det C. Where det A is negative no tau and no period helps.",
+    why="With labels frozen for N updates e becomes Bᴺe + (I − Bᴺ)Fē, where B = I − ηC, and then ē becomes "
+    "τe + (1 − τ)ē. So I − M has the rows (I − Bᴺ, −(I − Bᴺ)F) and (−τBᴺ, τI − τ(I − Bᴺ)F). Add its left columns, "
+    "times F, to the right ones: the upper right becomes 0, the lower right τ(I − F), and the determinant is "
+    "τ^d·det(I − Bᴺ)·det(I − F). While the regression itself converges, det(I − Bᴺ) is positive, so the sign is that "
+    "of det(I − F) = det A / det C. Where det A is negative no tau and no period helps.",
     checks=[every_update, once_a_period, never_positive],
 )

@@ -2,7 +2,7 @@
 will their predicted values differ? Write it down, then run it, and hand in the largest difference, as a number.
 """
 
-from companion.exercises import Answer, Exercise, expect
+from companion.exercises import Answer, Exercise, expect, number
 
 
 def largest_difference() -> float:
@@ -12,8 +12,8 @@ def largest_difference() -> float:
 
 def is_a_number(answer: Answer) -> None:
     """A number."""
-    expect(
-        hasattr(answer, "__float__"),
+    number(
+        answer,
         'Hand in one number: the largest absolute difference of `run["predicted"]` with `double_q` True and False.',
     )
 

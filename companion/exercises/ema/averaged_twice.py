@@ -48,7 +48,9 @@ EXERCISE = Exercise(
     solution=twice,
     why="Each of the j + 1 ways to split an age j between the two averages has the weight tau² (1 − tau)^j. So the "
     "weights first rise and then fall; the lags add up, to 2 (1 − tau)/tau; and the noise is tau (1 + (1 − tau)²) / "
-    "(2 − tau)³. For a small tau that is tau/4, as much as one average of the same lag leaves: nothing is gained. The "
-    "least that any average can leave at a given mean lag is 8/9 of (2.6), with weights that fall in a straight line.",
+    "(2 − tau)³. For a small tau that is tau/4, as much as one average of the same lag leaves: V (2L + 1) is 0.9975 at "
+    "tau = 0.01, and 0.94 at 0.3. So little is gained. Among averages without negative weights, the least that can be "
+    "left at a long mean lag is 8/9 of (2.6), with weights that fall in a straight line. Negative weights, which "
+    "extrapolate, can leave less.",
     checks=[newest, all_ages],
 )

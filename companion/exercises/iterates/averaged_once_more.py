@@ -32,7 +32,7 @@ def too_short(answer: Answer) -> None:
     """For steps that are too short there is no such number: it is infinite."""
     expect(
         math.isinf(answer(0.3)) and answer(0.3) > 0 and math.isinf(answer(0.5)),
-        "At a = 1/2 and below the squared error falls more slowly than 1/n, so that its multiple of the optimum grows "
+        "At a = 1/2 and below the squared error falls more slowly than 1/n, so that its multiple of the floor grows "
         "without end. Return infinity.",
     )
 
@@ -44,7 +44,7 @@ EXERCISE = Exercise(
     minutes=25,
     expects="a function of a that returns a number",
     solution=averaged_once_more,
-    why="With the optimum's variance as the unit, place j has the variance v/j, v = a²/(2a − 1). A deviation at j is "
+    why="With S/λ² as the unit, place j has the variance v/j, v = a²/(2a − 1). A deviation at j is "
     "shrunk by (j/k)^a until k, so both have the covariance (v/j)·(j/k)^a. Summed over j < k that is v/a, whatever k. "
     "Twice the sum over k, divided by n² and multiplied by n, is 2v/a = 2a/(2a − 1); the variances themselves add "
     "only v·ln(n)/n. Above a = 2 it is less than v: steps that are too long leave something to average.",

@@ -6,7 +6,7 @@ from functools import cache
 
 import numpy as np
 
-from companion.exercises import Answer, Exercise, Hint, expect, several
+from companion.exercises import Answer, Exercise, Hint, expect, number, several
 
 
 def ten_passes() -> tuple[str, float]:
@@ -32,7 +32,7 @@ def is_a_pair(answer: Answer) -> None:
     """It is a letter and a share."""
     letter, share = several(answer, 2, "Hand in a pair: the letter and the share.")
     expect(letter in ("A", "B", "C", "D"), f"The letter is A, B, C or D; yours is {letter!r}.")
-    expect(isinstance(share, int | float | np.floating), "The share is a number.")
+    number(share, "The share is a number.")
     expect(share <= 1, "The share is a number between 0 and 1, not a percentage.")
 
 
@@ -66,8 +66,8 @@ EXERCISE = Exercise(
     why="About one half. With ten passes the mean settles on the log-odds *of these 1,000 flips*. How far those are "
     "from the truth is a matter of 1,000 flips, however often one looks at them; the interval, computed as if there "
     "were 10,000, is √10 times too narrow, and a normal variable lies within 1.96/√10 = 0.62 standard deviations with "
-    "probability 0.46. The cure is to count flips and not steps. Chapter 1's tumours are drawn again and again, too: "
-    "there the interval is one for the optimum of the training data, and says so.",
+    "probability 0.46. The cure is to count flips and not steps. This chapter's tumours are drawn again and again, "
+    "too: there the interval is one for the optimum of the training data, and says so.",
     checks=[is_a_pair, the_share, the_letter],
     value=True,
 )
