@@ -5,7 +5,7 @@ gradient differs from that of `loss`; a tuple of two numbers.
 
 import math
 
-from companion.exercises import Answer, Exercise, expect, matches
+from companion.exercises import Answer, Exercise, expect, matches, several
 
 
 def counted_twice(loss: float) -> tuple[float, float]:
@@ -19,11 +19,7 @@ LOSSES = (0.0, 0.3, 1.0, 4.0, 6.9)
 
 def two_numbers(answer: Answer) -> None:
     """Two numbers."""
-    got = answer(1.0)
-    expect(
-        isinstance(got, tuple | list) and len(got) == 2,
-        "Return a tuple: the loss that is computed, and the factor of its gradient.",
-    )
+    several(answer(1.0), 2, "Return a tuple: the loss that is computed, and the factor of its gradient.")
 
 
 def never_more_than_half(answer: Answer) -> None:

@@ -5,9 +5,7 @@ draw such queries and keys, ask `info_nce`, and hand in the mean.
 
 import math
 
-import numpy as np
-
-from companion.exercises import Answer, Exercise, expect
+from companion.exercises import Answer, Exercise, expect, number
 
 KEYS, WIDTH, TEMPERATURE = 65_536, 128, 0.2
 
@@ -20,10 +18,7 @@ def perfect(keys: int = KEYS, width: int = WIDTH, temperature: float = TEMPERATU
 
 def is_a_number(answer: Answer) -> None:
     """A number."""
-    expect(
-        hasattr(answer, "__float__") and np.ndim(answer) == 0,
-        "Hand in one number: the mean of what `info_nce` says of some random queries.",
-    )
+    number(answer, "Hand in one number: the mean of what `info_nce` says of some random queries.")
 
 
 def is_the_floor(answer: Answer) -> None:
