@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn.functional import normalize
 
 import companion
-from companion.exercises.moco import info_nce, rows
+from companion.exercises.moco import find_the_line, info_nce, rows
 from companion.exercises.moco.by_heart import MoCo
 from companion.exercises.moco.counted_twice import counted_twice
 from companion.exercises.moco.find_the_line import LISTING, guilty_line, suspect
@@ -225,3 +225,7 @@ def wrong_by_heart() -> Wrong:
         "keys of the moved copy": (KeysOfTheMovedCopy, "*before* it moved"),
         "always the first places": (AlwaysInFront, "wrap around"),
     }
+
+
+def test_the_hunt_does_not_name_the_line():
+    assert str(guilty_line()) not in find_the_line.EXERCISE.expects

@@ -152,7 +152,7 @@ EXERCISE = Exercise(
     solution=MoCo,
     why="Twenty lines, and hardly one that can be moved. Keys before the copy moves, since they belong to the "
     "encoder of *this* step; the push after the loss, so that a query does not meet its own key among the wrong "
-    "ones; the copy in training mode, so that both sides judge a picture by one rule.",
+    "ones; the copy in training mode, so that its statistics are those of its own weights.",
     checks=[
         begins_as_a_copy,
         first_loss,

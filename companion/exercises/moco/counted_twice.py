@@ -71,7 +71,7 @@ EXERCISE = Exercise(
     why="With $a$ the weight of the own key and $S$ that of the others, $L = \\log\\frac{a+S}{a}$, and counted twice "
     "it is $L' = \\log\\frac{2a+S}{a} = \\log(1 + e^L)$. So $\\nabla L' = \\frac{e^L}{1+e^L}\\nabla L$: the direction "
     "for each query is right, and between half and all of its length is left. What is told already counts half, "
-    "what is not counts whole. It is the right gradient with other weights, which is why the suspect learns, and "
-    "why no curve of its training gives it away.",
+    "what is not counts whole. For the same negatives it is the right gradient with other weights, which is why the "
+    "suspect learns; and at a loss of 5 the two losses differ by 0.007.",
     checks=[two_numbers, never_more_than_half, is_the_loss, is_its_slope, survives],
 )

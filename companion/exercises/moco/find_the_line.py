@@ -61,7 +61,7 @@ EXERCISE = Exercise(
     title="Never more than half sure",
     difficulty="medium",
     minutes=25,
-    expects="the number of a line, such as 5",
+    expects="the number of a line, a whole number",
     solution=guilty_line,
     why="The batch's keys are pushed *before* the loss, so that each query finds its own key twice: as the answer, and "
     "among the wrong ones. Two equal logits share what there is, so no picture can be more than half sure, and the "
