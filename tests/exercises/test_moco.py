@@ -4,12 +4,13 @@ import math
 from copy import deepcopy
 from types import SimpleNamespace
 
+import pytest
 import torch
 from torch import nn
 from torch.nn.functional import normalize
 
 import companion
-from companion.exercises.moco import find_the_line, info_nce, rows
+from companion.exercises.moco import info_nce, rows
 from companion.exercises.moco.by_heart import MoCo
 from companion.exercises.moco.counted_twice import counted_twice
 from companion.exercises.moco.find_the_line import LISTING, guilty_line, suspect
@@ -212,6 +213,37 @@ class AlwaysInFront(MoCo):
         self.pushed = 0
 
 
+class PushesAtTheEnd(MoCo):
+    """Right as well: no ring, the oldest keys always first."""
+
+    def follow(self):
+        self.target.update(self.online)
+        self.queue = torch.cat((self.queue[len(self.key) :], self.key))
+
+
+class PushesInFront(MoCo):
+    """Right as well, with the oldest keys always last."""
+
+    def __init__(self, online, queue, tau, temperature):
+        super().__init__(online, queue.flip(0), tau, temperature)
+
+    def follow(self):
+        self.target.update(self.online)
+        self.queue = torch.cat((self.key.flip(0), self.queue))[: len(self.queue)]
+
+
+@pytest.mark.parametrize("answer", [PushesAtTheEnd, PushesInFront])
+def test_by_heart_does_not_ask_where_a_key_stands(answer):
+    report = companion.check("moco-by-heart", answer)
+    assert report, report.hint
+
+
+class DropsTheNewest(MoCo):
+    def follow(self):
+        self.target.update(self.online)
+        self.queue = torch.cat((self.queue[: -len(self.key)], self.key))
+
+
 def wrong_by_heart() -> Wrong:
     return {
         "the same tensors": (SameTensors, "never be slow"),
@@ -223,9 +255,6 @@ def wrong_by_heart() -> Wrong:
         "left shuffled": (LeftShuffled, "order.argsort()"),
         "m for tau": (OtherWayRound, "weight of the online"),
         "keys of the moved copy": (KeysOfTheMovedCopy, "*before* it moved"),
+        "drops the newest": (DropsTheNewest, "the others stay"),
         "always the first places": (AlwaysInFront, "wrap around"),
     }
-
-
-def test_the_hunt_does_not_name_the_line():
-    assert str(guilty_line()) not in find_the_line.EXERCISE.expects
