@@ -1,6 +1,8 @@
 """Exercises in which settings are handed in, and agents that nobody tuned on are trained with them."""
 
+from collections.abc import Sequence
 from dataclasses import fields
+from random import SystemRandom
 from typing import Any
 
 import xarray as xr
@@ -12,6 +14,11 @@ from companion.study import iqm
 
 HELD_OUT = [1_000, 1_001, 1_002, 1_003, 1_004, 1_005]
 """The seeds of these agents."""
+
+
+def fresh_seeds(count: int = 6) -> list[int]:
+    """Seeds that nobody has tuned on, since nobody knows them: others at each call."""
+    return SystemRandom().sample(range(10_000, 1_000_000), count)
 
 
 def expect_settings(answer: Any, algorithm: str, *, batch: int) -> None:
@@ -35,16 +42,19 @@ def expect_settings(answer: Any, algorithm: str, *, batch: int) -> None:
     expect(quick, f"Keep to 256 hidden units in all and batches of {batch}, so that it stays quick.")
 
 
-def end_of_training(algorithm: str, world: str, *, steps: int, **more: Any) -> xr.Dataset:
+def end_of_training(
+    algorithm: str, world: str, *, steps: int, seeds: Sequence[int] = tuple(HELD_OUT), **more: Any
+) -> xr.Dataset:
     """What the held-out agents come to: the last measurement of their run.
 
     Args:
         algorithm: such as ``"dqn"``.
         world: such as ``"CartPole-v1"``.
         steps: steps of each agent in the world.
+        seeds: of the agents.
         more: settings, and what else :func:`companion.rl.train` takes.
     """
-    return train(algorithm, world, seeds=HELD_OUT, steps=steps, device="cpu", progress=False, **more).isel(step=-1)
+    return train(algorithm, world, seeds=list(seeds), steps=steps, device="cpu", progress=False, **more).isel(step=-1)
 
 
 def typical(measured: xr.DataArray) -> float:

@@ -64,7 +64,7 @@ def guilty_line() -> int:
 
 
 EXERCISE = Exercise(
-    place=5,
+    place=4,
     title="Find the line",
     difficulty="medium",
     minutes=25,

@@ -59,7 +59,7 @@ def agrees_with_the_recursion(answer: Answer) -> None:
 
 
 EXERCISE = Exercise(
-    place=4,
+    place=3,
     title="Choose tau before you train",
     difficulty="medium",
     minutes=20,

@@ -47,7 +47,7 @@ def swings_up(answer: Answer) -> None:
 
 
 EXERCISE = Exercise(
-    place=6,
+    place=5,
     title="Six pendulums you have never met",
     difficulty="hard",
     minutes=120,

@@ -79,7 +79,7 @@ def online_untouched(answer: Answer) -> None:
 
 
 EXERCISE = Exercise(
-    place=3,
+    place=2,
     title="Two slips in print",
     difficulty="medium",
     minutes=15,
