@@ -1,6 +1,6 @@
 r"""An actor of one weight, $\mu = \tanh(w)$, stands at $w > 0$, and the critic's slope is −1 for every action. Write
 `updates_to_zero(w, rate)`: the updates that plain gradient ascent needs to bring the torque to zero, in the limit of a
-small rate. Adam, with the same rate, needs about `w / rate`.
+small rate. Then let Adam do it.
 """
 
 import math
@@ -36,8 +36,8 @@ def full_torque(answer: Answer) -> None:
     for w in (1.0, 3.0):
         got = answer(w, 0.01)
         hint = (
-            f"From w = {w:g} you say w / rate, which is what Adam needs. Plain ascent moves w by the rate times (5.3), "
-            "and the slope of tanh at w is 1 − tanh²(w)."
+            f"From w = {w:g} you say w / rate, as if every update moved w by the rate. Plain ascent moves it by the "
+            "rate times (5.3), and the slope of tanh at w is 1 − tanh²(w)."
         )
         differs(got, w / 0.01, hint, rtol=1e-3)
         hint = (
@@ -67,8 +67,9 @@ EXERCISE = Exercise(
     solution=updates_to_zero,
     why="By (5.3) an update moves $w$ by the rate times $1 - \\tanh^2 w = 1/\\cosh^2 w$, so that it takes $\\int_0^w "
     "\\cosh^2 = w/2 + \\sinh(2w)/4$, divided by the rate. From $w = 3$ with 0.01 these are 5,193 updates, most of them "
-    "spent near full torque, where hardly any slope gets through. Adam divides the slope by its own size and needs "
-    "about 300. So *saturation* alone is no trap under Adam. With many states it can be one: where they share weights, "
+    "spent near full torque, where hardly any slope gets through. Adam divides the slope by its own size. Equal slopes "
+    "would take it $w$ / rate, which is 300 updates; it needs 175, since the slopes grow and Adam's estimate of their "
+    "size lags behind. So *saturation* alone is no trap under Adam. With many states it can be one: where they share weights, "
     "the gradients of states in the middle of the range outweigh those of states at its ends.",
     checks=[small_torques, full_torque, any_rate],
 )

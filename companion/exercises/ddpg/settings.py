@@ -1,15 +1,15 @@
-"""Find settings with which DDPG learns Pendulum fast: a dict of keyword arguments for `rl.train`. The check trains six
-agents with seeds you should not tune on, 1000 to 1005, for 2,000 steps, and asks for an interquartile mean return of
--350 at the end. Sweep on other seeds, many settings at once.
+"""Find settings with which DDPG learns Pendulum fast: a dict of keyword arguments for `rl.train`. The check draws six
+fresh seeds, trains an agent with each for 2,500 steps, and asks for an interquartile mean return of -450 at the end.
+Sweep on seeds of your own, many settings at once.
 """
 
 from typing import Any
 
 from companion.exercises import Answer, Exercise, Hint
-from companion.exercises.trained import end_of_training, expect_settings, typical
+from companion.exercises.trained import end_of_training, expect_settings, fresh_seeds, typical
 
-STEPS = 2_000
-GOAL = -350.0
+STEPS = 2_500
+GOAL = -450.0
 
 
 def settings() -> dict[str, Any]:
@@ -30,8 +30,8 @@ def are_settings(answer: Answer) -> None:
 
 
 def swings_up(answer: Answer) -> None:
-    """Six agents you have never met swing up within ten episodes."""
-    end = end_of_training("ddpg", "Pendulum-v1", steps=STEPS, **answer)
+    """Six agents you have never met swing up, most of them."""
+    end = end_of_training("ddpg", "Pendulum-v1", steps=STEPS, seeds=fresh_seeds(), **answer)
     score = typical(end["return"])
     if score >= GOAL:
         return
@@ -43,7 +43,7 @@ def swings_up(answer: Answer) -> None:
         why = "Their targets are so quick that the labels tremble: a smaller τ."
     else:
         why = "Their targets see far enough. How fast do both networks learn, from how large a batch, and for which γ?"
-    raise Hint(f"Six held-out agents reach {score:.0f} (interquartile mean), and {GOAL:.0f} is asked. {why}")
+    raise Hint(f"Six fresh agents reach {score:.0f} (interquartile mean), and {GOAL:.0f} is asked. {why}")
 
 
 EXERCISE = Exercise(
@@ -53,10 +53,11 @@ EXERCISE = Exercise(
     minutes=120,
     expects="a dict of settings, such as {'tau': 0.02}",
     solution=settings,
-    why="Found on seeds 0 to 5, after a sweep of 24 settings. With τ = 0.03 the targets see some 50 steps ahead by the "
+    why="Found on seeds 0 to 5, after a sweep of 24 settings. With τ = 0.03 the targets see some 70 steps ahead by the "
     "end, which is more than enough; a γ of 0.97 asks for no more. The rest is haste: learning rates two and three "
     "times the defaults, larger batches to bear them, more noise in the few steps there are, and an earlier start. "
-    "Yours may be better.",
+    "One agent in ten is late all the same, so that a setting near the line passes one day and fails the next. Yours "
+    "may be better.",
     checks=[are_settings, swings_up],
     value=True,
 )

@@ -101,7 +101,7 @@ def one_step_later() -> Diagram:
         "left, times tau.",
         318,
         title="One step later",
-        caption="Rewards' weights after k updates. Each keeps 1 − τ of the old target, and puts τ of it one step later.",
+        caption="Rewards' weights after k updates. Each keeps 1 − τ of the old target, and puts τ one step later.",
         key={"target": "weight in the target", "flow": "times"},
     )
     columns = (40, 138, 228, 318)
@@ -115,7 +115,7 @@ def one_step_later() -> Diagram:
         for x, weight in zip(columns, weights, strict=True):
             wide = 78 if "-" in weight else 40
             row.append(picture.box(x, 70 + 100 * number, weight, "target" if row else "value", width=wide))
-        picture.note(40, 100 + 100 * number, f"$k = {number}$")
+        picture.note(31, 101 + 100 * number, f"$k = {number}$")
         for left, same, new in zip(above, above[1:], row[1:], strict=False):
             picture.flow(left, new.top(-12), label="$τ$")
             picture.flow(same, new, label="$1 - τ$")
