@@ -69,7 +69,7 @@ EXERCISE = Exercise(
     "\\cosh^2 = w/2 + \\sinh(2w)/4$, divided by the rate. From $w = 3$ with 0.01 these are 5,193 updates, most of them "
     "spent near full torque, where hardly any slope gets through. Adam divides the slope by its own size. Equal slopes "
     "would take it $w$ / rate, which is 300 updates; it needs 175, since the slopes grow and Adam's estimate of their "
-    "size lags behind. So *saturation* alone is no trap under Adam. With many states it can be one: where they share weights, "
-    "the gradients of states in the middle of the range outweigh those of states at its ends.",
+    "size lags behind. So *saturation* alone is no trap under Adam. With many states it can be one: where they share "
+    "weights, the gradients of states in the middle of the range outweigh those of states at its ends.",
     checks=[small_torques, full_torque, any_rate],
 )
