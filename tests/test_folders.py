@@ -25,7 +25,7 @@ companion.progress()
 """
     out = as_nobody(code)
     remedy = REMEDY.format("XDG_DATA_HOME")
-    assert "The soft update, from memory: passed." in out
+    assert "The soft update, and a tied weight: passed." in out
     assert f"Your progress could not be read: {remedy}.\nTrue\n" in out
     assert out.endswith(f"\nYour progress could not be read: {remedy}.\n")
     assert "| `soft-update` |" in out

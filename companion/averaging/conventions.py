@@ -121,7 +121,7 @@ def equivalent_period(tau: Weight) -> Weight:
     return _elementwise(tau, "tau", lambda tau: np.asarray(np.divide(2.0, tau) - 1.0))
 
 
-# Each word as its library spells it, and which of the three quantities below it is.
+# Each word as its library spells it, and which of the four quantities below it is.
 _WORDS = (
     ("tau", "tau", "the papers of DDPG, TD3 and SAC; Stable-Baselines3, CleanRL, TorchRL"),
     ("step_size", "tau", "optax"),
@@ -135,8 +135,9 @@ _WORDS = (
     ("m", "decay", "MoCo"),
     ("momentum_teacher", "decay", "DINO"),
     ("base_ema", "decay", "BYOL, whose paper writes τ"),
-    ("target_update_interval", "period", "DQN in Stable-Baselines3; the paper writes C"),
-    ("target_network_frequency", "period", "DQN in CleanRL"),
+    ("C", "period", "the paper of DQN, in updates"),
+    ("target_update_interval", "steps", "DQN in Stable-Baselines3; n: environment steps an update"),
+    ("target_network_frequency", "steps", "DQN in CleanRL; n likewise"),
 )
 # What prints is ASCII: nobody knows on which console, and many a code page lacks these.
 _ASCII = str.maketrans({"−": "-", "α": "alpha", "τ": "tau"})
@@ -177,6 +178,7 @@ class Convention:
 
     def _words(self) -> list[tuple[str, str]]:
         values = {"tau": f"{self.tau:.12g}", "decay": f"{self.decay:.12g}", "period": f"{self.period:.6g}"}
+        values["steps"] = f"{values['period']}*n"  # they count environment steps, n from one update to the next
         return [(f"{word}={values[quantity]}", libraries) for word, quantity, libraries in _WORDS]
 
     def __str__(self) -> str:

@@ -6,7 +6,7 @@ where they lie: nothing lists them.
 
 from companion.exercises.checking import Report, check, solution
 from companion.exercises.exercise import Answer, Exercise
-from companion.exercises.hints import Hint, agrees, differs, expect, matches, matches_each, returned, several
+from companion.exercises.hints import Hint, agrees, differs, expect, matches, matches_each, number, returned, several
 from companion.exercises.kept import progress
 from companion.exercises.lines import checks_of_a_line
 from companion.exercises.materials import measured_lag, normal, transitions
@@ -27,6 +27,7 @@ __all__ = [
     "matches_each",
     "measured_lag",
     "normal",
+    "number",
     "progress",
     "returned",
     "several",

@@ -65,7 +65,7 @@ class Exercise:
 
     @property
     def name(self) -> str:
-        """How the reader calls it, after its file: ``"dqn-horizon"`` for ``dqn/horizon.py``."""
+        """How the reader calls it, after its file: ``"dqn-clock"`` for ``dqn/clock.py``."""
         package, _, file = self.solution.__module__.rpartition(".")
         return called(package, file)
 

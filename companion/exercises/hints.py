@@ -29,6 +29,14 @@ def several(got: Any, count: int, hint: str) -> Sequence[Any]:
     return got
 
 
+def number(got: Any, hint: str) -> float:
+    """What was handed in, as a float; a ``Hint`` if that is not one number, of whichever library."""
+    numbers = _numbers(got)
+    if numbers is None or numbers.ndim:
+        raise Hint(hint)
+    return float(numbers)
+
+
 def matches(got: Any, want: Any, hint: str, *, rtol: float = 1e-6, atol: float = 1e-9) -> None:
     """Raise a ``Hint`` unless ``got`` equals ``want`` to within the tolerances.
 

@@ -141,7 +141,9 @@ class TestConvert:
             "ema_momentum=0.995",
             "m=0.995",
             "momentum_teacher=0.995",
-            "target_update_interval=399",
+            "C=399",
+            "target_update_interval=399*n",  # not 399: it counts environment steps
+            "target_network_frequency=399*n",
         ):
             assert word in text
         for library in ("Stable-Baselines3", "optax", "Spinning Up", "torch.optim.swa_utils", "timm", "MoCo", "BYOL"):

@@ -5,41 +5,42 @@ from typing import Any
 import numpy as np
 
 from companion.exercises.bootstrapping.harmed_problem import harmed_problem
+from companion.exercises.bootstrapping.no_rescue import determinant
 from companion.exercises.bootstrapping.whiten import whiten
 from companion.rl import linear
 from tests.exercises.helpers import Wrong
 
 
-def wrong_td_matrices() -> Wrong:
+def wrong_feature_size() -> Wrong:
     return {
-        "no weights": (lambda f, p, d: (f.T @ f, f.T @ p @ f), "counts with its weight"),
-        "weights squared": (lambda f, p, d: ((f.T * d**2) @ f, (f.T * d**2) @ p @ f), "should be ½"),
-        "no transitions": (lambda f, p, d: ((f.T * d) @ f, (f.T * d) @ f), "the state it leads to"),
-        "transposed": (lambda f, p, d: ((f.T * d) @ f, ((f.T * d) @ p @ f).T), "transposed"),
-        "transitions backwards": (lambda f, p, d: ((f.T * d) @ f, (f.T * d) @ p.T @ f), "next states are random"),
-        "one matrix": (lambda f, p, d: (f.T * d) @ f, "as a pair"),
-        "no return": (lambda f, p, d: None, "returned None"),
+        "the second problem": (2.0, "runs away: that is"),
+        "the first problem": (1.0, "room to spare"),
+        "too small": (1.2, "still converges"),
+        "too large": (1.6, "it runs away"),
+        "no number": ("large", "one positive number"),
+        "several sizes": (np.array([1.3, 1.5]), "one positive number"),
+        "negative": (-1.4142, "one positive number"),
     }
 
 
-def joint(C: Any, K: Any, gamma: float, step_size: float, tau: float, *, late: bool = False) -> Any:
-    eye, nothing = np.eye(len(C)), np.zeros_like(C)
-    online = np.block([eye - step_size * C, step_size * gamma * K])
-    new = np.block([eye, nothing]) if late else online
-    return np.vstack([online, tau * new + (1 - tau) * np.block([nothing, eye])])
+def wrong_no_rescue() -> Wrong:
+    def simple(C: Any, K: Any, g: float, eta: float, tau: float, period: int) -> Any:
+        return (eta * tau) ** len(C) * np.linalg.det(C - g * K)
 
-
-def wrong_joint_matrix() -> Wrong:
     return {
-        "no discount": (lambda C, K, g, a, t: joint(C, K, 1.0, a, t), "gamma is missing"),
-        "ascent": (lambda C, K, g, a, t: joint(C, K, g, -a, t), "upper rows should be"),
-        "target moves late": (lambda *args: joint(*args, late=True), "before"),
-        "a decay": (lambda C, K, g, a, t: joint(C, K, g, a, 1 - t), "exchanged"),
-        "online only": (lambda C, K, g, a, t: np.eye(3) - a * (C - g * K), "6 × 6"),
-        "period": (
-            lambda C, K, g, a, t: np.vstack([joint(C, K, g, a, t)[:3], np.eye(6)[3:]]),
-            "lower rows should be",
+        "no powers": (lambda C, K, g, a, t, n: a * t * np.linalg.det(C - g * K), "d weights"),
+        "period ignored": (simple, "period of 1"),
+        "one long step": (lambda C, K, g, a, t, n: simple(C, K, g, n * a, t, n), "no step of N times"),
+        "tau every update": (
+            lambda C, K, g, a, t, n: determinant(C, K, g, a, t, n) * t ** (len(C) * (n - 1)),
+            "once a period",
         ),
+        "of the fit alone": (
+            lambda C, K, g, a, t, n: t ** len(C) * np.linalg.det(np.eye(len(C)) - g * np.linalg.solve(C, K)),
+            "period of 1 it should be",
+        ),
+        "positive": (lambda *args: abs(determinant(*args)) if args[5] != 5 else determinant(*args), "w → 2w"),
+        "no return": (lambda *args: None, "returned None"),
     }
 
 
@@ -101,8 +102,12 @@ def wrong_harmed_problem() -> Wrong:
     fitted = np.linalg.eigvals(problems.fitted_matrix)
     soft, hard = fitted.real.max(-1) < 1, np.abs(fitted).max(-1) < 1
 
+    seen = problems.weights.min(-1) >= 0.05
+    on_policy = linear.random_problems(0, 100, on_policy=True)
+    visited = int(np.flatnonzero(on_policy.weights.min(-1) >= 0.05)[0])
+
     def first(chosen: np.ndarray) -> tuple[np.ndarray, ...]:
-        return parts(problems[int(np.flatnonzero(chosen)[0])])
+        return parts(problems[int(np.flatnonzero(chosen & seen)[0])])
 
     features, transitions, weights = harmed_problem()
     return {
@@ -110,9 +115,10 @@ def wrong_harmed_problem() -> Wrong:
         "nothing helps": (parts(linear.two_state()), "diverges either way"),
         "none needed": (first(alone & hard), "none was needed"),
         "harmed by copies only": (first(alone & soft & ~hard), "hard"),
-        "on-policy": (parts(linear.random_problems(0, 1, on_policy=True)[0]), "on-policy"),
+        "on-policy": (parts(on_policy[visited]), "on-policy"),
         "shares that do not sum": ((features, transitions, 2 * weights), "1 in sum"),
         "rows that do not sum": ((features, transitions / 2, weights), "sums to 1"),
+        "states that are only looked at": ((features, transitions, np.array([0.5, 0.5, 0, 0])), "at least 0.05"),
         "two arrays": ((features, transitions), "three arrays"),
         "too many states": ((np.ones((9, 2)), np.eye(9), np.full(9, 1 / 9)), "six states"),
         "dependent features": ((np.ones((4, 2)), transitions, weights), "no inverse"),

@@ -8,81 +8,47 @@ from torch.nn.functional import huber_loss
 
 from companion.exercises import check
 from companion.exercises.dqn.clock import HardTarget
-from companion.exercises.dqn.double_target import double_target
+from companion.exercises.dqn.rest import descend, resting_value
 from tests.exercises.helpers import Wrong
 
 
-def wrong_horizon() -> Wrong:
-    def regressions(share, gamma):
-        return math.ceil(math.log(1 - share) / math.log(gamma))
+def wrong_one_or_two() -> Wrong:
+    return {
+        "the gap of a longer period": (3.7, "the copy is made after every update"),
+        "nothing measured": (float("nan"), "difference of NaN"),
+        "a word": ("none", "one number"),
+        "one for each seed": (torch.zeros(4), "one number"),
+    }
+
+
+def wrong_rest() -> Wrong:
+    def squared(p, gamma):
+        return 1 / (1 - gamma * (1 - p))
+
+    def clipped(p, gamma, clip):
+        return (1 - p * clip / (1 - p)) / (1 - gamma)
 
     return {
-        "whole periods": (lambda share, C, gamma: regressions(share, gamma) * C, "no copy at all"),
-        "the copy, not the update after it": (
-            lambda share, C, gamma: max(1, (regressions(share, gamma) - 1) * C),
-            "n is whole",
+        "never clipped": (lambda p, gamma, clip: squared(p, gamma), "however wrong the value"),
+        "always clipped": (clipped, "infinite clip"),
+        "clipped at 1 whatever the clip": (
+            lambda p, gamma, clip: squared(p, gamma) if math.isinf(clip) else clipped(p, gamma, 1.0),
+            "counts as −c",
         ),
-        "no rounding": (
-            lambda share, C, gamma: max(1, math.log(1 - share) / math.log(gamma) * C),
-            "no copy at all",
+        "any finite clip is felt": (
+            lambda p, gamma, clip: squared(p, gamma) if math.isinf(clip) else clipped(p, gamma, clip),
+            "wider than that",
         ),
-        "one regression too many": (
-            lambda share, C, gamma: 1 if share < 0.01 else regressions(share, gamma) * max(1, C),
-            "how many copies",
-        ),
-        "a table": (
-            lambda share, C, gamma: {0.005: 1, 0.5: 69, 0.95: 29}.get(share, 230 if C == 1 else 2_290_001),
-            "by (4.5)",
+        "a share of all": (
+            lambda p, gamma, clip: max(squared(p, gamma), (1 - p * clip) / (1 - gamma)),
+            "however wrong the value",
         ),
     }
 
 
-def wrong_target() -> Wrong:
-    def wrong(mask):
-        return lambda r, term, trunc, q, gamma: r + gamma * (1 - mask(term, trunc)) * q.amax(-1)
-
-    return {
-        "truncation masks": (wrong(lambda term, trunc: torch.maximum(term, trunc)), "cut by the clock"),
-        "nothing masks": (wrong(lambda term, trunc: 0 * term), "the reward alone"),
-        "only truncation masks": (wrong(lambda term, trunc: trunc), "the reward alone"),
-        "reward masked too": (
-            lambda r, term, trunc, q, gamma: (1 - term) * (r + gamma * q.amax(-1)),
-            "the reward is not",
-        ),
-        "reward discounted": (lambda r, term, trunc, q, gamma: gamma * (r + (1 - term) * q.amax(-1)), "discounted"),
-        "mean over actions": (lambda r, term, trunc, q, gamma: r + gamma * (1 - term) * q.mean(-1), "largest"),
-        "wrong axis": (lambda r, term, trunc, q, gamma: r[:, :1] + gamma * q.amax(1), "shape"),
-    }
-
-
-def wrong_double_target() -> Wrong:
-    def plain(r, term, online, target, gamma):
-        return r + gamma * (1 - term) * target.amax(-1)
-
-    def swapped(r, term, online, target, gamma):
-        return double_target(r, term, target, online, gamma)
-
-    def clipped(r, term, online, target, gamma):
-        return r + gamma * (1 - term) * torch.minimum(online.amax(-1), target.amax(-1))
-
-    def online_alone(r, term, online, target, gamma):
-        return r + gamma * (1 - term) * online.amax(-1)
-
-    def no_mask(r, term, online, target, gamma):
-        return double_target(r, 0 * term, online, target, gamma)
-
-    def keeps_axis(r, term, online, target, gamma):
-        value = target.gather(-1, online.argmax(-1, keepdim=True))
-        return r[..., None] + gamma * (1 - term[..., None]) * value
-
-    return {
-        "plain": (plain, "plain target"),
-        "swapped": (swapped, "roles are swapped"),
-        "clipped": (clipped, "comes with TD3"),
-        "online alone": (online_alone, "gather"),
-        "no mask": (no_mask, "reward alone"),
-        "keeps the action axis": (keeps_axis, "shape"),
-    }
+@pytest.mark.parametrize("clip", [0.5, 1.0, 5.0, 15.0, 40.0])
+def test_one_value_rests_where_small_steps_lead(clip):
+    assert resting_value(0.05, 0.99, clip) == pytest.approx(descend(0.05, 0.99, clip), rel=1e-3)
 
 
 class BrokenTarget:

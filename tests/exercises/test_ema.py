@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 
-from companion.exercises.ema.bias_correction import corrected_ema
 from companion.exercises.ema.soft_update import soft_update
 from tests.exercises.helpers import Wrong
 
@@ -50,90 +49,71 @@ def wrong_soft_update() -> Wrong:
         "rebinds the loop's name": (rebinds_loop_variable, "has not moved"),
         "a hard update": (copies, "is not tau"),
         "by position": (by_position, "your code stopped"),
+        "a tied array twice": (each_name, "moved twice"),
+        "a tied array never": (skips_tied, "like any other"),
+        "half a step twice": (half_the_tied, "tied array is not"),
     }
 
 
-def wrong_tau_from_half_life() -> Wrong:
+def each_name(online: Any, target: Any, tau: float) -> None:
+    for name, array in target.items():
+        array += tau * (online[name] - array)
+
+
+def skips_tied(online: Any, target: Any, tau: float) -> None:
+    arrays = [id(array) for array in target.values()]
+    for name, array in target.items():
+        if arrays.count(id(array)) == 1:
+            array += tau * (online[name] - array)
+
+
+def half_the_tied(online: Any, target: Any, tau: float) -> None:
+    arrays = [id(array) for array in target.values()]
+    for name, array in target.items():
+        array += tau / arrays.count(id(array)) * (online[name] - array)
+
+
+def wrong_averaged_twice() -> Wrong:
+    def weights(tau: float, n: int) -> Any:
+        return tau * (1 - tau) ** np.arange(n)
+
     return {
-        "small tau": (lambda steps: np.log(2) / steps, "small tau only"),
-        "decay": (lambda steps: 0.5 ** (1 / steps), "the decay"),
-        "window": (lambda steps: 1 / steps, "tau = 0.5"),
-        "mean lag": (lambda steps: 1 / (steps + 1), "mean lag"),
-        "small tau, mended for one step": (
-            lambda steps: 0.5 if steps == 1 else (np.log(2) / steps if steps > 100 else 1 - 0.5 ** (1 / steps)),
-            "without rounding",
-        ),
-        "wrong way": (lambda steps: 1 - 0.5**steps, "after n updates"),
+        "once": (weights, "once more"),
+        "squared": (lambda tau, n: weights(tau, n) ** 2, "squared the weights"),
+        "all of the convolution": (lambda tau, n: np.convolve(weights(tau, n), weights(tau, n)), "has 99"),
+        "ways counted from none": (lambda tau, n: np.arange(n) * tau * weights(tau, n), "not none"),
+        "half of tau": (lambda tau, n: weights(tau / 2, n), "tau of that"),
+        "a single way": (lambda tau, n: tau * weights(tau, n), "Add up the products"),
+        "only the last": (lambda tau, n: n * tau * weights(tau, n)[-1], "one weight for each age"),
     }
 
 
-def wrong_rescale_tau() -> Wrong:
+def wrong_best_tau() -> Wrong:
+    def right(q: float) -> Any:
+        return (np.sqrt(q * q + 4 * q) - q) / 2
+
     return {
-        "product": (lambda tau, every: tau * every, "beyond 1"),
-        "product, cut at one": (lambda tau, every: min(1.0, tau * every), "beyond 1"),
-        "the new decay": (lambda tau, every: (1 - tau) ** every if every > 1 else tau, "the new decay"),
-        "power of tau": (lambda tau, every: tau**every, "wrong share"),
-        "quotient": (lambda tau, every: tau / every, "larger than the old"),
-        "counts one short": (lambda tau, every: 1 - (1 - tau) ** max(1, every - 1), "leave as much"),
+        "small q": (np.sqrt, "small q only"),
+        "q itself": (lambda q: q, "not q"),
+        "the other root": (lambda q: -(np.sqrt(q * q + 4 * q) + q) / 2, "negative"),
+        "the old value's weight": (lambda q: 1 - right(q), "old value"),
+        "one look": (lambda q: q / (1 + q), "The past tells more"),
+        "beyond one": (lambda q: 1 + q, "between 0 and 1"),
+        "half as much": (lambda q: right(q) / 2, "another tau"),
+        "divides by q": (lambda q: 2 / (1 + np.sqrt(1 + 4 / q)) if q else np.nan, "however old"),
     }
 
 
-def divided(signal: Any, tau: float, *, shift: int = 0, swap: bool = False) -> Any:
-    tau = 1 - tau if swap else tau
-    average, averages = np.zeros(np.shape(signal)[1:]), []
-    with np.errstate(all="ignore"):
-        for k, value in enumerate(signal, start=1):
-            average = tau * value + (1 - tau) * average
-            averages.append(average / (1 - (1 - tau) ** (k + shift)))
-    return np.array(averages)
-
-
-def uncorrected(signal: Any, tau: float, *, first: bool = False) -> Any:
-    average = np.array(signal[0]) if first else np.zeros(np.shape(signal)[1:])
-    averages = []
-    for value in signal:
-        average = average + tau * (value - average)
-        averages.append(average)
-    return np.array(averages)
-
-
-def flattens(signal: Any, tau: float) -> Any:
-    return corrected_ema(np.ravel(signal), tau).reshape(np.shape(signal))
-
-
-def spoils(signal: Any, tau: float) -> Any:
-    signal[...] = corrected_ema(signal, tau)
-    return signal
-
-
-def same_array(signal: Any, tau: float) -> Any:
-    average, averages = np.zeros(np.shape(signal)[1:]), []
-    for k, value in enumerate(signal, start=1):
-        tau_k = tau / (1 - (1 - tau) ** k) if tau else 1 / k
-        average += tau_k * (value - average)
-        averages.append(average)
-    return np.array(averages)
-
-
-def wrong_bias_correction() -> Wrong:
-    return {
-        "forgets the correction": (uncorrected, "not corrected"),
-        "starts at the first value": (lambda s, t: uncorrected(s, t, first=True), "starts at the first value"),
-        "counts from zero": (lambda s, t: divided(s, t, shift=-1), "count from 1"),
-        "counts from two": (lambda s, t: divided(s, t, shift=1), "one too large"),
-        "tau used as a decay": (lambda s, t: divided(s, t, swap=True), "1 − tau"),
-        "no case for zero": (divided, "0/0"),
-        "only the last": (lambda s, t: corrected_ema(s, t)[-1], "40 averages"),
-        "no return": (lambda s, t: None, "returned None"),
-        "flattens": (flattens, "six columns"),
-        "in place": (spoils, "has changed"),
-        "one array for all": (same_array, "one and the same array"),
-    }
-
-
-def by_rows(stored: Any, wanted: float, *, ages: int = 20_000, height: bool = True, rescale: bool = False) -> Any:
+def by_rows(stored: Any, wanted: float, *, ages: int = 20_000, height: bool = True) -> Any:
     taus = np.array([*stored, wanted])[:, None]
     rows = (taus if height else 1.0) * (1 - taus) ** np.arange(ages)
+    c = np.linalg.lstsq((rows[1:-1] - rows[0]).T, rows[-1] - rows[0], rcond=None)[0]
+    return np.array([1 - c.sum(), *c])
+
+
+def any_sum(stored: Any, wanted: float, *, rescale: bool = False) -> Any:
+    taus = np.array([*stored, wanted])[:, None]
+    rows = taus * (1 - taus) ** np.arange(20_000)
     c = np.linalg.lstsq(rows[:-1].T, rows[-1], rcond=None)[0]
     return c / c.sum() if rescale else c
 
@@ -141,7 +121,8 @@ def by_rows(stored: Any, wanted: float, *, ages: int = 20_000, height: bool = Tr
 def wrong_posthoc_ema() -> Wrong:
     return {
         "no tau in front": (lambda s, w: by_rows(s, w, height=False), "in front"),
-        "rescaled": (lambda s, w: by_rows(s, w, rescale=True), "rescaled"),
+        "any sum": (any_sum, "add up to 0.87"),
+        "rescaled": (lambda s, w: any_sum(s, w, rescale=True), "not rescale"),
         "too few ages": (lambda s, w: by_rows(s, w, ages=60), "end too early"),
         "finitely many ages": (by_rows, "have no end"),
         "interpolates": (

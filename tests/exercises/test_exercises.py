@@ -1,6 +1,6 @@
 """What is proved of each exercise: its solution passes, typical wrong answers get their hints, a stub stays in peace.
 
-The wrong answers stand with the tests of their topic: for ``dqn/horizon.py`` they are what ``wrong_horizon`` returns in
+The wrong answers stand with the tests of their topic: for ``dqn/clock.py`` they are what ``wrong_clock`` returns in
 ``test_dqn.py``.
 """
 

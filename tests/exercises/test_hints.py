@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 import torch
+import xarray as xr
 
-from companion.exercises import Hint, agrees, differs, matches, matches_each, several
+from companion.exercises import Hint, agrees, differs, matches, matches_each, number, several
 
 
 @pytest.mark.parametrize(
@@ -23,6 +24,19 @@ from companion.exercises import Hint, agrees, differs, matches, matches_each, se
 def test_matches_has_a_hint_for_each_way_to_differ(got, want, hint):
     with pytest.raises(Hint, match=hint):
         matches(got, want, "no")
+
+
+@pytest.mark.parametrize(
+    "got", [2, 2.0, np.float32(2), np.array(2.0), torch.tensor(2.0, requires_grad=True), xr.DataArray(2.0)]
+)
+def test_one_number_is_taken_from_any_library(got):
+    assert number(got, "no") == 2.0
+
+
+@pytest.mark.parametrize("got", [None, "2", [2.0], (2.0,), np.array([2.0]), torch.ones(2), {"a": 2.0}])
+def test_what_is_not_one_number_gets_the_hint(got):
+    with pytest.raises(Hint, match=r"^no$"):
+        number(got, "no")
 
 
 def test_matches_takes_tensors_with_gradients_and_tolerances():

@@ -5,36 +5,9 @@ from typing import Any
 import numpy as np
 
 from companion.exercises.iterates.anytime_tail import AnytimeTail
+from companion.exercises.iterates.averaged_once_more import averaged_once_more
+from companion.exercises.iterates.ten_passes import ten_passes
 from tests.exercises.helpers import Wrong
-
-
-def in_place(mean: Any, x: Any, n: int) -> Any:
-    mean += (x - mean) / n
-    return mean
-
-
-def wrong_running_mean() -> Wrong:
-    return {
-        "counts from zero": (lambda mean, x, n: mean + (x - mean) / (n + 1), "tau is 1 at n = 1"),
-        "weights exchanged": (lambda mean, x, n: mean / n + (1 - 1 / n) * x, "all the weight"),
-        "constant tau after the first": (
-            lambda mean, x, n: mean + (x - mean) * (1.0 if n == 1 else 0.1),
-            "no plain mean",
-        ),
-        "in place": (in_place, "has changed"),
-        "no return": (lambda mean, x, n: None, "returned None"),
-    }
-
-
-def wrong_predicted_error() -> Wrong:
-    inv = np.linalg.inv
-    return {
-        "forgets n": (lambda H, S, n: np.trace(inv(H) @ S @ inv(H)), "divide by n"),
-        "one inverse": (lambda H, S, n: np.trace(inv(H) @ S) / n, "both sides of S"),
-        "no inverse": (lambda H, S, n: np.trace(H @ S @ H) / n, "should be 3"),
-        "entry by entry": (lambda H, S, n: np.trace(S / H**2) / n, "entry by entry"),
-        "no trace": (lambda H, S, n: inv(H) @ S @ inv(H) / n, "a matrix"),
-    }
 
 
 def wrong_growing_tau() -> Wrong:
@@ -46,38 +19,50 @@ def wrong_growing_tau() -> Wrong:
     }
 
 
-def tail_mean(flips: np.ndarray, step: float, start: int) -> np.ndarray:
-    x, total = np.zeros(flips.shape[1]), np.zeros(flips.shape[1])
-    for k, y in enumerate(flips):
-        if k >= start:
-            total += x
-        x = x - step * (1 / (1 + np.exp(-x)) - y)
-    return total / (len(flips) - start)
+def wrong_averaged_once_more() -> Wrong:
+    def right(a: float) -> float:
+        return 2 * a / (2 * a - 1)
 
-
-def combined(small: float, large: float, *, tail: bool = True) -> Any:
-    def answer(flips: np.ndarray, step: float) -> np.ndarray:
-        start = len(flips) // 2 if tail else 0
-        return small * tail_mean(flips, step, start) + large * tail_mean(flips, 2 * step, start)
-
-    return answer
-
-
-def spoils_flips(flips: np.ndarray, step: float) -> np.ndarray:
-    flips -= 0.5
-    return flips[0]
-
-
-def wrong_extrapolate() -> Wrong:
     return {
-        "one step": (combined(1, 0), "single constant step"),
-        "twice the step": (combined(0, 1), "single constant step"),
-        "the wrong way round": (combined(-1, 2), "larger than before"),
-        "the mean of both": (combined(0.5, 0.5), "mean of the two"),
-        "the start included": (combined(2, -1, tail=False), "first half"),
-        "one number": (lambda flips, step: combined(2, -1)(flips, step).mean(), "shape (6,)"),
-        "spoils the flips": (spoils_flips, "has changed"),
+        "where it stops": (lambda a: 4 / 3 if a == 2 else a**2 / (2 * a - 1), "where the search *stops*"),
+        "independent": (lambda a: 0.0, "left the covariances out"),
+        "each pair once": (lambda a: a / (2 * a - 1), "counts twice"),
+        "the optimum": (lambda a: 1.0, "another number"),
+        "at two alone": (lambda a: 4 / 3, "doubles the error"),
+        "without a limit": (lambda a: right(a) if a != 0.5 else 1e9, "Return infinity"),
     }
+
+
+def wrong_ten_passes() -> Wrong:
+    share = ten_passes()[1]
+    return {
+        "as if new": (("A", 0.95), "That is the cure"),
+        "the second half": (("B", 0.62), "mean of the second half"),
+        "the other letter": (("D", share), "does not fit"),
+        "no such letter": (("E", share), "A, B, C or D"),
+        "a percentage": (("C", 100 * share), "not a percentage"),
+        "far off": (("D", 0.1), "Another share"),
+        "a letter": ("C", "a pair"),
+    }
+
+
+def test_the_mean_of_steps_c_over_k_is_what_the_exercise_says() -> None:
+    """By the exact recursion, without noise: variances and covariances of the places."""
+    n = 20_000
+    for a in (1.0, 2.0, 6.0):
+        variance, with_sum, of_sum = 0.0, 0.0, 0.0  # of the place, of place and sum so far, of the sum
+        for k in range(1, n + 1):
+            shrink = max(1 - a / k, 0.0)
+            variance = shrink**2 * variance + min(a / k, 1.0) ** 2
+            with_sum = shrink * with_sum
+            of_sum += 2 * with_sum + variance
+            with_sum += variance
+        assert np.isclose(of_sum / n, averaged_once_more(a), rtol=0.05)
+        assert np.isclose(n * variance, a**2 / (2 * a - 1), rtol=0.05)
+
+
+def test_the_share_of_ten_passes_is_that_of_a_normal_variable() -> None:
+    assert abs(ten_passes()[1] - 0.4646) < 0.03
 
 
 class Everything:

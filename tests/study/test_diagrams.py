@@ -215,7 +215,7 @@ def test_a_gradient_that_stops_has_bars_and_no_head():
 
 @pytest.mark.parametrize("name", ["", "DQN", "no-such"])
 def test_an_unknown_name_is_refused(name, page):
-    with pytest.raises(ValueError, match=f"name is '{name}'; the diagrams are two-states, star, .*five-places$"):
+    with pytest.raises(ValueError, match=f"name is '{name}'; the diagrams are observer, unrolled, .*five-places$"):
         study.diagram(name)
     assert not page
 

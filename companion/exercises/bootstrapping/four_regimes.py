@@ -45,7 +45,7 @@ def beyond_minus_one(answer: Answer) -> None:
     """A soft target bears a fit that overshoots to the other side."""
     hint = (
         "C = 1, K = −1.5: the fit lands at −1.35 of the target. A copy would jump there and diverge; a slow average "
-        "only moves that way, and passes 0. The *real part* is what counts."
+        "only sets out that way, towards 0: its error is times 1 − 2.35·τ. The *real part* is what counts."
     )
     named(answer, 1, -1.5, 0.1, "none needed", hint)
 
@@ -69,7 +69,7 @@ def two_weights(answer: Answer) -> None:
 
 
 EXERCISE = Exercise(
-    place=3,
+    place=2,
     title="Which of the four?",
     difficulty="medium",
     minutes=30,

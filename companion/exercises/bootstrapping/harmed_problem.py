@@ -1,5 +1,6 @@
 """Find a problem with at most six states, `(features, transitions, weights)`, that converges without a target network
-at γ = 0.99 and step 1/λmax(C), and diverges with a slow soft one.
+at γ = 0.99 and step 1/λmax(C), and diverges with a slow soft one. Every state has a share of the data of 0.05 or
+more: no state is only looked at.
 """
 
 import numpy as np
@@ -13,7 +14,7 @@ def harmed_problem() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     while True:
         features = rng.standard_normal((4, 2))
         transitions = np.eye(4)[rng.integers(4, size=4)]
-        weights = rng.dirichlet(np.ones(4))
+        weights = 0.05 + 0.8 * rng.dirichlet(np.ones(4))
         C = features.T * weights @ features
         K = features.T * weights @ transitions @ features
         step_size = 1 / np.linalg.eigvalsh(C).max()
@@ -40,8 +41,10 @@ def problem_of(answer: Answer) -> linear.LinearTD:
 
 
 def legal(answer: Answer) -> None:
-    """It is a problem: six states at most, rows and shares sum to 1, the features are independent."""
+    """It is a problem: six states at most, each in the data, rows and shares sum to 1, independent features."""
     problem = problem_of(answer)
+    hint = "Every state needs a share of the data of at least 0.05. (In the chapter's example two have none.)"
+    expect(problem.weights.min() >= 0.05 - 1e-9, hint)
     values = np.linalg.eigvalsh(problem.covariance)
     expect(values[0] > 1e-9 * values[-1], "The features are dependent under your weights: C has no inverse.")
 

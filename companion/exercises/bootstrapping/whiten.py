@@ -56,14 +56,14 @@ def target_not_needed(answer: Answer) -> None:
 
 
 EXERCISE = Exercise(
-    place=4,
+    place=3,
     title="Do without the target",
     difficulty="medium",
     minutes=40,
     expects="a function of (features, weights) that returns new features of the same shape",
     solution=whiten,
     why="The columns of `vectors` are the directions in which the features vary, `values` by how much. In the new "
-    "coordinates C = I, so A and C⁻¹A are the same matrix, and a slow target has nothing left to change. Any "
+    "coordinates C = I, so A and C⁻¹A are the same matrix, and a slow soft target has nothing left to change. Any "
     "further rotation is just as right.",
     checks=[identity, same_functions, target_not_needed],
 )

@@ -6,7 +6,7 @@ from functools import cache
 
 import numpy as np
 
-from companion.exercises import Answer, Exercise, Hint, expect, several
+from companion.exercises import Answer, Exercise, Hint, expect, number, several
 from companion.rl import linear
 
 COUNT = 20_000
@@ -35,7 +35,7 @@ def is_a_pair(answer: Answer) -> None:
     """It is a letter and a share."""
     letter, share = several(answer, 2, "Hand in a pair: the letter and the share.")
     expect(letter in ("A", "B", "C"), f"The letter is A, B or C; yours is {letter!r}.")
-    expect(isinstance(share, int | float | np.floating), "The share is a number.")
+    number(share, "The share is a number.")
     expect(share <= 1, "The share is a number between 0 and 1, not a percentage.")
 
 

@@ -86,7 +86,7 @@ def every_update(answer: Answer) -> None:
 
 
 EXERCISE = Exercise(
-    place=4,
+    place=3,
     title="Repair the clock",
     difficulty="medium",
     minutes=15,

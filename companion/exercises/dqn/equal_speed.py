@@ -61,7 +61,7 @@ def between(answer: Answer) -> None:
 
 
 EXERCISE = Exercise(
-    place=6,
+    place=5,
     title="Which period is like this tau?",
     difficulty="hard",
     minutes=40,

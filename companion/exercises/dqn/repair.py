@@ -78,7 +78,7 @@ def holds_the_target_still(answer: Answer) -> None:
 
 
 EXERCISE = Exercise(
-    place=5,
+    place=4,
     title="Four bugs that train",
     difficulty="medium",
     minutes=25,

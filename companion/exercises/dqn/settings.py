@@ -1,16 +1,16 @@
-"""Find settings with which DQN learns CartPole fast: a dict of keyword arguments for `rl.train`. The check trains six
-agents with seeds you should not tune on, 1000 to 1005, for 6,000 steps, and asks for an interquartile mean return of
-220 at the end. Sweep on other seeds, many settings at once.
+"""Find settings with which DQN learns CartPole fast: a dict of keyword arguments for `rl.train`. The check draws
+six fresh seeds, trains an agent with each for 6,000 steps, and asks for an interquartile mean return of 190 at the end.
+Sweep on seeds of your own, many settings at once.
 """
 
 import math
 from typing import Any
 
 from companion.exercises import Answer, Exercise, Hint
-from companion.exercises.trained import end_of_training, expect_settings, typical
+from companion.exercises.trained import end_of_training, expect_settings, fresh_seeds, typical
 
 STEPS = 6_000
-GOAL = 220.0
+GOAL = 190.0
 
 
 def settings() -> dict[str, Any]:
@@ -23,8 +23,8 @@ def are_settings(answer: Answer) -> None:
 
 
 def learns(answer: Answer) -> None:
-    """Six agents you have never met keep the pole up for 220 steps."""
-    end = end_of_training("dqn", "CartPole-v1", steps=STEPS, **answer)
+    """Six agents you have never met keep the pole up for 190 steps."""
+    end = end_of_training("dqn", "CartPole-v1", steps=STEPS, seeds=fresh_seeds(), **answer)
     score, believed, obtained = (typical(end[name]) for name in ("return", "predicted", "discounted_return"))
     if score >= GOAL:
         return
@@ -34,18 +34,19 @@ def learns(answer: Answer) -> None:
         why = f"They believe in {believed:.0f} and obtain {obtained:.0f}: their horizon is short. Is the copy too rare?"
     else:
         why = "Their values have the right size. Look at how they explore, how far they step, what the loss hears."
-    raise Hint(f"Six held-out agents reach {score:.0f} (interquartile mean), and {GOAL:.0f} is asked. {why}")
+    raise Hint(f"Six fresh agents reach {score:.0f} (interquartile mean), and {GOAL:.0f} is asked. {why}")
 
 
 EXERCISE = Exercise(
-    place=7,
+    place=6,
     title="Six agents you have never met",
     difficulty="hard",
     minutes=180,
     expects="a dict of settings, such as {'period': 100}",
     solution=settings,
     why="Found by a sweep of 48 settings on seeds 0 to 7. Most of the gain is the squared error: with the error "
-    "clipped at 1, a fall from a state believed to be worth 30 weighs no more than an error of 1. Yours may be better.",
+    "clipped at 1, a fall from a state believed to be worth 30 weighs no more than an error of 1. Since the seeds are "
+    "fresh, a setting near the line passes one day and fails the next. Yours may be better.",
     checks=[are_settings, learns],
     value=True,
 )

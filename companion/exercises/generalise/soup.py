@@ -62,8 +62,9 @@ EXERCISE = Exercise(
     minutes=45,
     expects="a function of (networks, score) that returns an array",
     solution=greedy_soup,
-    why="A running mean with a gate. The held-out set is used many times over, so what it says of the soup is too "
-    "good: report on pictures that chose nothing. A greedy soup earns its keep where some candidates are bad, such as "
-    "the early networks of a run.",
+    why="A running mean with a gate. The held-out set is used many times over, so what it says of the soup tends to be "
+    "too good: report on pictures that chose nothing. A greedy soup earns its keep where some candidates are bad, such "
+    "as the early networks of a run. In each of six runs of the chapter that were tried, it beat the plain mean of all "
+    "twenty networks clearly, and that of the last ten by little.",
     checks=[one_alone, nothing_bad, equal_shares, takes_ties],
 )

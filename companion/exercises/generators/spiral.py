@@ -3,9 +3,7 @@ are 7.3 away from the solution. Now they take steps half as long, and twice as m
 they will be, then run `play(800, 0.05, False)` and hand in the distance.
 """
 
-import numpy as np
-
-from companion.exercises import Answer, Exercise, expect
+from companion.exercises import Answer, Exercise, expect, number
 
 
 def distance() -> float:
@@ -15,8 +13,8 @@ def distance() -> float:
 
 def is_a_number(answer: Answer) -> None:
     """A number."""
-    expect(
-        hasattr(answer, "__float__") and np.ndim(answer) == 0,
+    number(
+        answer,
         "Hand in one number. `play` returns the whole way: take its last place, and how far that is from (0, 0).",
     )
 

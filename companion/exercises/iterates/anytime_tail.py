@@ -97,15 +97,15 @@ def keeps_no_reference(answer: Answer) -> None:
 
 
 EXERCISE = Exercise(
-    place=5,
+    place=4,
     title="A tail without a horizon",
     difficulty="hard",
     minutes=120,
     expects="a class with `update(x)` and a property `value`",
     solution=AnytimeTail,
     why="Blocks of 1, 2, 4, 8, … iterates. The mean of the last full block and of the one being filled, each "
-    "weighted by its length, covers just over half of the iterates when a block has just been filled, and comes "
-    "near to three quarters before the next is. Two arrays and three counts, and no horizon to be known "
+    "weighted by its length, covers just over half of the iterates when a new block begins, and just "
+    "over three quarters when it is full. Two arrays and three counts, and no horizon to be known "
     "beforehand. `TailAverage(fraction=0.5)` keeps the same two means in another way.",
     checks=[sums_to_one, plain_mean_of_a_tail, right_length, small_memory, keeps_no_reference],
 )

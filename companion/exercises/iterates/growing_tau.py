@@ -42,7 +42,7 @@ def grows_in_proportion(answer: Answer) -> None:
 
 
 EXERCISE = Exercise(
-    place=3,
+    place=1,
     title="Weights that grow",
     difficulty="medium",
     minutes=15,

@@ -31,7 +31,7 @@ def mean_of_all(answer: Answer) -> None:
 
 
 def many_visits(answer: Answer) -> None:
-    """After many visits it is τ/(2 − τ), one over chapter 2's effective sample size."""
+    """After many visits it is τ/(2 − τ), chapter 2's V, (2.5)."""
     for tau in (0.1, 0.4):
         got = answer(tau, 400)
         differs(

@@ -4,7 +4,7 @@ without centring, then without sharpening. Hand in the two pairs, ((one, mean), 
 
 import math
 
-from companion.exercises import Answer, Exercise, expect, matches, several
+from companion.exercises import Answer, Exercise, expect, matches, number, several
 
 
 def predicted() -> tuple[tuple[float, float], tuple[float, float]]:
@@ -17,10 +17,9 @@ def two_pairs(answer: Answer) -> None:
     """Two pairs of numbers in nats, between 0 and ln 8."""
     hint = "Hand in ((one, mean), (one, mean)): without centring, then without sharpening."
     for pair in several(answer, 2, hint):
-        for number in several(pair, 2, hint):
-            expect(isinstance(number, int | float), hint)
-            remedy = f"An entropy of 8 outputs lies between 0 and ln 8 = {math.log(8):.3f} nats; {number} does not."
-            expect(-0.05 <= number <= math.log(8) + 0.05, remedy)
+        for entropy in several(pair, 2, hint):
+            remedy = f"An entropy of 8 outputs lies between 0 and ln 8 = {math.log(8):.3f} nats; {entropy} does not."
+            expect(-0.05 <= number(entropy, hint) <= math.log(8) + 0.05, remedy)
 
 
 def collapsed(answer: Answer) -> None:

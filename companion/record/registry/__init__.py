@@ -6,7 +6,6 @@ from companion.record.registry import (
     choosing,
     ddpg,
     dqn,
-    ema,
     generalise,
     generators,
     moco,
@@ -15,5 +14,5 @@ from companion.record.registry import (
     teachers,
 )
 
-CHAPTERS = (ema, dqn, ddpg, td3, sac, moco, byol, generalise, teachers, generators, anchors, choosing)
+CHAPTERS = (dqn, ddpg, td3, sac, moco, byol, generalise, teachers, generators, anchors, choosing)
 RECORDINGS = {recording.name: recording for chapter in CHAPTERS for recording in chapter.RECORDINGS}

@@ -36,7 +36,13 @@ RECORDINGS = [
         "anchors-fresh-labels",
         "Policies in tables whose judge is learned anew from fresh labels, over beta and the anchor's tau",
         "companion.preference:train",
-        settings={**_LONG, "tau": [0.0, 0.001, 0.003, 0.01], "labels": 100, "refresh": 800},
+        settings={
+            **_LONG,
+            "tau": [0.0, 0.001, 0.003, 0.01],
+            "labels": 100,
+            "refresh": 800,
+            "evaluate_every": 800,
+        },
         seeds=32,
     ),
 ]

@@ -2,13 +2,17 @@
 
 from collections.abc import Callable
 
-from companion.study.diagrams import agents, states, views
+from companion.study.diagrams import agents, averages, states, views
 from companion.study.diagrams.kit import Diagram
 
 __all__ = ["DIAGRAMS", "Diagram", "diagram"]
 
 DIAGRAMS: dict[str, Callable[[], Diagram]] = {
+    "observer": averages.observer,
+    "unrolled": averages.unrolled,
+    "adam": averages.adam,
     "two-states": states.two_states,
+    "four-states": states.four_states,
     "star": states.star,
     "one-copy-later": states.one_copy_later,
     "dqn": agents.dqn,

@@ -121,3 +121,30 @@ def one_step_later() -> Diagram:
             picture.flow(same, new, label="$1 - τ$")
         above = row
     return picture
+
+
+def four_states() -> Diagram:
+    """Two weights: two states that the data visit, and two that are only looked at."""
+    picture = Diagram(
+        "Two states, one above the other, as orange circles at the left: the data visit both equally often. They are "
+        "valued w 1 and 2 w 2. An arrow leads from each to a dashed blue circle at the right, a state whose value is "
+        "only looked at: minus 6 w 2 bar from the upper, w 1 bar plus 6 w 2 bar from the lower. A dotted arrow leads "
+        "back from each: half of that value is the label that the left one is pulled to.",
+        250,
+        title="Four states, two weights",
+        caption="The discount is ½, so half of the value at the right is the label of the state at the left.",
+        key={
+            "online": "in the data",
+            "target": "only looked at",
+            "flow": "leads to",
+            "gradient": "label: pulls",
+        },
+    )
+    for y, seen, looked_at in ((62, "$w_1$", "$-6w̄_2$"), (186, "$2w_2$", "$w̄_1 + 6w̄_2$")):
+        left = picture.box(68, y, seen, "online", width=84, circle=True)
+        right = picture.box(290, y, looked_at, "target", width=104, circle=True)
+        picture.flow((left.x + 40, y - 14), (right.x - 50, y - 14))
+        picture.note(174, y - 28, "pays 0")
+        picture.gradient((right.x - 51, y + 14), (left.x + 41, y + 14))
+        picture.note(174, y + 32, "$½$ of it")
+    return picture
