@@ -111,7 +111,7 @@ def one_step_later() -> Diagram:
         picture.note(x, 18, name)
     above: list[Box] = []
     for number, weights in enumerate(rows):
-        row = []
+        row: list[Box] = []
         for x, weight in zip(columns, weights, strict=True):
             wide = 78 if "-" in weight else 40
             row.append(picture.box(x, 70 + 100 * number, weight, "target" if row else "value", width=wide))
