@@ -77,9 +77,9 @@ EXERCISE = Exercise(
     why="`(-climb).backward()` runs through the critic and leaves $-\\nabla_\\theta Q(s, \\mu(s))$ in the critic's "
     "`.grad`. It stays there, because the critic's gradients are cleared *before* it and not before the next "
     "`loss.backward()`, which adds to it. So every step of the critic also raises the value of the actor's own "
-    "actions. A critic that is flattered by its actor: believed values drift upwards, given time even above zero, "
-    "where no reward is ever positive. Clear at the start, `critic_optimizer.zero_grad()` right before "
-    "`loss.backward()`, and it does not matter who left what.",
+    "actions. A critic that is flattered by its actor overrates it, and nothing forbids its values to pass zero, where "
+    "no reward is ever positive. Clear at the start, `critic_optimizer.zero_grad()` right before `loss.backward()`, and "
+    "it does not matter who left what.",
     checks=checks_of_a_line(LISTING, INNOCENT),
     value=True,
 )

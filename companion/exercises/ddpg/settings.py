@@ -42,7 +42,10 @@ def swings_up(answer: Answer) -> None:
     elif tau / period > 0.15:
         why = "Their targets are so quick that the labels tremble: a smaller τ."
     else:
-        why = "Their targets see far enough. How fast do both networks learn, from how large a batch, how noisy, and for which γ?"
+        why = (
+            "Their targets see far enough. How fast do both networks learn, from how large a batch, for which γ, and "
+            "how noisy are their actions?"
+        )
     raise Hint(f"Six fresh agents reach {score:.0f} (interquartile mean), and {GOAL:.0f} is asked. {why}")
 
 
