@@ -78,8 +78,8 @@ EXERCISE = Exercise(
     "`.grad`. It stays there, because the critic's gradients are cleared *before* it and not before the next "
     "`loss.backward()`, which adds to it. So every step of the critic also raises the value of the actor's own "
     "actions. A critic that is flattered by its actor overrates it, and nothing forbids its values to pass zero, where "
-    "no reward is ever positive. Clear at the start, `critic_optimizer.zero_grad()` right before `loss.backward()`, and "
-    "it does not matter who left what.",
+    "no reward is ever positive. Clear at the start, `critic_optimizer.zero_grad()` right before `loss.backward()`, "
+    "and it does not matter who left what.",
     checks=checks_of_a_line(LISTING, INNOCENT),
     value=True,
 )
