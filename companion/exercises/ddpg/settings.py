@@ -38,7 +38,10 @@ def swings_up(answer: Answer) -> None:
     tau, period = float(end.attrs["tau"]), int(end.attrs["period"])
     sight = tau * (STEPS - int(end.attrs["learning_starts"])) / period
     if sight < 20:
-        why = f"Their targets see about {sight:.0f} steps ahead by the end, and a swing needs 15 to 20: a larger τ."
+        why = (
+            f"Their targets see about {sight:.0f} steps ahead by the end, and your map's slow edge stood at 10 to 16: "
+            "a larger τ."
+        )
     elif tau / period > 0.15:
         why = "Their targets are so quick that the labels tremble: a smaller τ."
     else:
