@@ -1,40 +1,17 @@
 """The exercises on BYOL."""
 
 import numpy as np
+import pytest
 import torch
-from torch.nn.functional import mse_loss, normalize
 
-from companion.averaging import cosine
 from companion.exercises import normal
+from companion.exercises.byol import byol_loss
 from companion.exercises.byol.best_predictor import LEAST_SPREAD, best_prediction, spread_with
-from companion.exercises.byol.collapse import health
 from companion.exercises.byol.find_the_line import LISTING, suspect
-from companion.exercises.byol.loss import byol_loss
-from companion.exercises.byol.shares import shares
+from companion.exercises.byol.slow_predictor import final_length, simulated
 from companion.exercises.byol.stop_gradient import symmetric_loss, trio
 from companion.vision import byol as package
-from companion.vision import probes
 from tests.exercises.helpers import Wrong, wrong_lines
-
-
-def wrong_loss() -> Wrong:
-    def unit(rows):
-        return normalize(rows, dim=1)
-
-    return {
-        "mse_loss": (lambda p, z: mse_loss(unit(p), unit(z)), "summed over a vector's numbers"),
-        "half of it": (lambda p, z: (1 - (unit(p) * unit(z)).sum(1)).mean(), "squared distance"),
-        "a sum over pictures": (lambda p, z: (2 - 2 * (unit(p) * unit(z)).sum(1)).sum(), "averaged over"),
-        "one a picture": (lambda p, z: 2 - 2 * (unit(p) * unit(z)).sum(1), "shape"),
-        "no scaling": (lambda p, z: (p - z).square().sum(1).mean(), "length 1 first"),
-        "columns scaled": (
-            lambda p, z: (normalize(p, dim=0) - normalize(z, dim=0)).square().sum(1).mean(),
-            "every *row*",
-        ),
-        "targets not scaled": (lambda p, z: (unit(p) - z).square().sum(1).mean(), "targets: they are scaled"),
-        "detached": (lambda p, z: byol_loss(p.detach(), z), "must pass"),
-        "nothing": (lambda p, z: print(end=""), "a `return` missing"),
-    }
 
 
 def test_loss_is_the_packages():
@@ -91,70 +68,36 @@ def wrong_stop_gradient() -> Wrong:
     }
 
 
-def wrong_collapse() -> Wrong:
-    right = health
+def wrong_slow_predictor() -> Wrong:
+    right = final_length
 
-    def spread_without_scaling(rows):
-        return rows.std(0).mean() * rows.shape[1] ** 0.5, right(rows)[1]
+    def no_rate(length, q, rate, rho):
+        return right(length, q, 1.0, rho)
 
-    def without_root(rows):
-        return normalize(rows, dim=1).std(0).mean(), right(rows)[1]
+    def times_rate(length, q, rate, rho):
+        return right(length, q, 1 / rate, rho)
 
-    def of_values(rows, power=1, centre=True):
-        unit = normalize(rows, dim=1)
-        values = torch.linalg.svdvals(unit - unit.mean(0) * centre) ** power
-        return right(rows)[0], torch.special.entr(values / values.sum()).sum()
+    def squared(length, q, rate, rho):
+        return right(length, q, rate, rho) ** 2
 
-    def uncentred(rows):
-        spread, entropy = of_values(rows, centre=False)
-        return spread, entropy.exp()
+    def always_shrinks(length, q, rate, rho):
+        return max(length**2 - abs(q**2 - rho**2) / rate, 0.0) ** 0.5
+
+    def not_a_number(length, q, rate, rho):
+        return np.sqrt(abs(length**2 - (q**2 - rho**2) / rate))
 
     return {
-        "no √d": (without_root, "multiply by √d"),
-        "no scaling": (spread_without_scaling, "length 1"),
-        "entropy, not its exp": (of_values, "exp of the entropy"),
-        "not centred": (uncentred, "Subtract the mean"),
-        "one number": (lambda rows: right(rows)[0], "two numbers"),
-        "nothing": (lambda rows: None, "a `return` missing"),
+        "no rate": (no_rate, "where the rate stands"),
+        "times the rate": (times_rate, "where the rate stands"),
+        "the square": (squared, "nothing moves"),
+        "an absolute value": (always_shrinks, "absolute value"),
+        "no collapse": (not_a_number, "that is the collapse"),
     }
 
 
-def test_health_is_the_packages():
-    rows = normal(3)(100, 8) + 0.5
-    unit = normalize(rows, dim=1)
-    ours = torch.stack(health(rows))
-    assert torch.allclose(ours, torch.stack([probes.spread(unit), probes.effective_rank(unit)]), rtol=1e-12)
-
-
-def wrong_shares() -> Wrong:
-    def constant(taus):
-        tau, updates = taus[0], len(taus)
-        return np.append((1 - tau) ** updates, tau * (1 - tau) ** np.arange(updates - 1, -1, -1))
-
-    def turned(taus):
-        return np.append(shares(taus)[:1], shares(taus)[:0:-1])
-
-    def before(taus):
-        kept = np.cumprod(1 - np.asarray(taus))
-        return np.append(kept[-1], np.asarray(taus) * np.append(1, kept[:-1]))
-
-    return {
-        "no start": (lambda taus: shares(taus)[1:], "start first"),
-        "the start last": (lambda taus: np.roll(shares(taus), -1), "start first"),
-        "not shrunk": (lambda taus: np.append(shares(taus)[0], taus), "add up to"),
-        "turned round": (turned, "the last the most"),
-        "updates before": (before, "the last the most"),
-        "the first τ for all": (constant, "each with its own"),
-    }
-
-
-def test_shares_are_those_of_an_average():
-    """The slow copy of numbers that are each their own dimension."""
-    schedule = cosine(0.3, 20)
-    copy, online = np.eye(21)[0], np.eye(21)[1:]
-    for k, new in enumerate(online, 1):
-        copy = schedule(k) * new + (1 - schedule(k)) * copy
-    assert np.allclose(copy, shares([schedule(k) for k in range(1, 21)]), atol=1e-15)
+@pytest.mark.parametrize("rate", [0.25, 1.0, 4.0])
+def test_the_motion_ends_where_the_formula_says(rate):
+    assert abs(simulated(0.6, 1.0, rate, 0.9) - final_length(0.6, 1.0, rate, 0.9)) < 5e-3
 
 
 def wrong_find_the_line() -> Wrong:

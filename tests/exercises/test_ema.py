@@ -1,9 +1,12 @@
 """The exercises on the moving average: solutions pass, typical wrong answers get their own hints."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pytest
 
+from companion.exercises import check
 from companion.exercises.ema.soft_update import soft_update
 from tests.exercises.helpers import Wrong
 
@@ -88,6 +91,19 @@ def wrong_averaged_twice() -> Wrong:
     }
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda q: 2 * q / (q + np.sqrt(q * q + 4 * q)),
+        lambda q: 2 / (1 + (1 + 4 / q) ** 0.5),
+        lambda q: max(np.roots([1, q, -q])),
+    ],
+    ids=["without cancellation", "divided by q", "roots"],
+)
+def test_best_tau_may_divide_by_q(answer: Callable[[float], Any]) -> None:
+    assert check("best-tau", answer)
+
+
 def wrong_best_tau() -> Wrong:
     def right(q: float) -> Any:
         return (np.sqrt(q * q + 4 * q) - q) / 2
@@ -100,7 +116,7 @@ def wrong_best_tau() -> Wrong:
         "one look": (lambda q: q / (1 + q), "The past tells more"),
         "beyond one": (lambda q: 1 + q, "between 0 and 1"),
         "half as much": (lambda q: right(q) / 2, "another tau"),
-        "divides by q": (lambda q: 2 / (1 + np.sqrt(1 + 4 / q)) if q else np.nan, "however old"),
+        "a search that ends": (lambda q: max(right(q), 1e-4), "however old"),
     }
 
 

@@ -5,35 +5,13 @@ import json
 import math
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch.nn.functional import softplus
 
-from companion.exercises.sac.temperature import temperature_for
-from companion.exercises.sac.width import width
+from companion.exercises.sac.factor import factor
+from companion.exercises.sac.wide import entropies
 from companion.rl.sac import squashed_gaussian
 from tests.exercises.helpers import Wrong
-
-
-def wrong_soft_value() -> Wrong:
-    def boltzmann(q, temperature):
-        return torch.softmax(q / temperature, -1)
-
-    def overflows(q, temperature):
-        weights = (q / temperature).exp()
-        return temperature * weights.sum(-1).log(), weights / weights.sum(-1, keepdim=True)
-
-    return {
-        "one tensor": (lambda q, t: t * torch.logsumexp(q / t, -1), "two tensors"),
-        "nothing": (lambda q, t: print(end=""), "returned None"),
-        "wrong axis": (lambda q, t: (q.amax(-1), torch.softmax(q, 0)), "sum to one"),
-        "temperature forgotten": (lambda q, t: (q.amax(-1), torch.softmax(q, -1)), "where does the temperature"),
-        "temperature multiplies": (lambda q, t: (q.amax(-1), torch.softmax(q * t, -1)), "a factor e"),
-        "hard maximum": (lambda q, t: (q.amax(-1), boltzmann(q, t)), "exceeds the largest"),
-        "expected value alone": (lambda q, t: ((boltzmann(q, t) * q).sum(-1), boltzmann(q, t)), "expected Q alone"),
-        "not times temperature": (lambda q, t: (torch.logsumexp(q / t, -1), boltzmann(q, t)), "temperature 0.25"),
-        "overflow": (overflows, "exp(10,000)"),
-    }
 
 
 def wrong_log_prob() -> Wrong:
@@ -89,77 +67,36 @@ def wrong_label() -> Wrong:
     }
 
 
-def wrong_temperature() -> Wrong:
-    def from_grid(q, entropy):
-        grid = np.geomspace(0.01, 1, 400)
-        z = (q - q.max())[:, None] / grid
-        p = np.exp(z) / np.exp(z).sum(0)
-        return grid[np.argmin(abs(-(p * np.log(np.maximum(p, 1e-300))).sum(0) - entropy))]
-
-    def coarse(q, entropy):
-        return round(math.log10(temperature_for(q, entropy)), 1)
-
+def wrong_factor() -> Wrong:
+    _, plain, adam, short = factor()
     return {
-        "nothing": (lambda q, entropy: print(end=""), "returned None"),
-        "the entropy": (lambda q, entropy: entropy, "rises with temperature"),
-        "its inverse": (lambda q, entropy: 1 / temperature_for(q, entropy), "rises with temperature"),
-        "negative": (lambda q, entropy: -1.0, "is positive"),
-        "a logarithm": (coarse, "positive"),
-        "a narrow grid": (from_grid, "rises with temperature"),
-        "no scale": (
-            lambda q, entropy: temperature_for(q, entropy) if np.ptp(q) < 10 else 1.0,
-            "ten times",
-        ),
+        "a letter": ("B", "four things"),
+        "no letter of the three": (("D", plain, adam, short), "A, B or C"),
+        "no numbers": (("B", "several", "some", "one"), "a ratio is a number"),
+        "an array": (("B", torch.ones(2), adam, short), "a ratio is a number"),
+        "the other way round": (("B", 1 / plain, 1 / adam, 1 / short), "not the other way round"),
+        "all alike": (("C", 1.0, 1.0, 1.0), "times the α of that step"),
+        "Adam does not mind": (("C", plain, short, short), "a new optimizer"),
+        "the first of the betas": (("B", plain, adam, adam), "average of squares"),
+        "the wrong letter": (("C", plain, adam, short), "which of the three sentences"),
     }
 
 
-def wrong_mean_lag() -> Wrong:
-    return {
-        "period forgotten": (lambda tau, period: (1 - tau) / tau, "each equally often"),
-        "a window": (lambda tau, period: period / tau, "chapter 2"),
-        "hard: the period": (
-            lambda tau, period: (1 - tau) / tau if period == 1 else float(period),
-            "each equally often",
-        ),
-        "added, not multiplied": (
-            lambda tau, period: (1 - tau) / tau + (period - 1) / 2,
-            "counted in periods",
-        ),
-        "multiplied only": (
-            lambda tau, period: period * (1 - tau) / tau if tau < 1 else (period - 1) / 2,
-            "within a period",
-        ),
-    }
+def wrong_wide() -> Wrong:
+    def gaussian(sd):
+        return entropies(sd)[0]
 
-
-def wrong_width() -> Wrong:
-    def good_points(tau, score, threshold):
-        good = tau[score >= threshold]
-        return float(np.log10(good.max() / good.min())) if good.size else 0.0
-
-    def share(tau, score, threshold):
-        return float((score >= threshold).mean()) * 4.0
-
-    def sorted_only(tau, score, threshold):
-        return width(np.sort(tau), score, threshold)
-
-    def hull(tau, score, threshold):
-        good = score >= threshold
-        if not good.any():
-            return 0.0
-        if good.all():
-            return 4.0
-        filled = score.copy()
-        first, last = np.flatnonzero(good)[[0, -1]]
-        filled[first : last + 1] = np.maximum(filled[first : last + 1], threshold)
-        return width(tau, filled, threshold)
+    def moment(sd):
+        return sd * math.sqrt(2 / math.pi)
 
     return {
-        "natural logarithm": (lambda *a: width(*a) * math.log(10), "base 10"),
-        "the good points": (good_points, "straight lines"),
-        "their share": (share, "straight lines"),
-        "the hull": (hull, "the gap between the islands"),
-        "sorted taus, unsorted scores": (sorted_only, "in any order"),
+        "one number": (gaussian, "two numbers"),
+        "the variance for the deviation": (lambda sd: (gaussian(sd**2), entropies(sd)[1]), "E u²/σ²"),
+        "no correction": (lambda sd: (gaussian(sd), gaussian(sd)), "rises with σ"),
+        "correction added": (lambda sd: (gaussian(sd), gaussian(sd) - math.log(4) + 2 * moment(sd)), "rises with σ"),
+        "|u| is σ": (lambda sd: (gaussian(sd), gaussian(sd) + math.log(4) - 2 * sd), "what is the mean of |u|"),
+        "once |u|": (lambda sd: (gaussian(sd), gaussian(sd) + math.log(4) - moment(sd)), "by 2 for each"),
+        "log 4 forgotten": (lambda sd: (gaussian(sd), gaussian(sd) - 2 * moment(sd)), "a constant"),
     }
 
 

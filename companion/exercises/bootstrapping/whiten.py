@@ -63,7 +63,7 @@ EXERCISE = Exercise(
     expects="a function of (features, weights) that returns new features of the same shape",
     solution=whiten,
     why="The columns of `vectors` are the directions in which the features vary, `values` by how much. In the new "
-    "coordinates C = I, so A and C⁻¹A are the same matrix, and a slow soft target has nothing left to change. Any "
-    "further rotation is just as right.",
+    "coordinates C = I, so A and C⁻¹A are the same matrix, and with small steps a slow soft target has nothing left to "
+    "change. Any further rotation is just as right.",
     checks=[identity, same_functions, target_not_needed],
 )

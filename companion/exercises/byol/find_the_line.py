@@ -57,7 +57,7 @@ def guilty_line() -> int:
 
 
 EXERCISE = Exercise(
-    place=5,
+    place=3,
     title="Find the line",
     difficulty="medium",
     minutes=15,

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from companion.exercises import Answer, Exercise, agrees, expect, matches, normal
-from companion.exercises.byol.loss import byol_loss
+from companion.exercises.byol import byol_loss
 
 
 def symmetric_loss(online: nn.Module, predictor: nn.Module, target: nn.Module, first: Tensor, second: Tensor) -> Tensor:
@@ -72,7 +72,7 @@ def online_learns(answer: Answer) -> None:
 
 
 EXERCISE = Exercise(
-    place=2,
+    place=1,
     title="Where the gradient stops",
     difficulty="easy",
     minutes=10,

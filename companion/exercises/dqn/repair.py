@@ -85,7 +85,7 @@ EXERCISE = Exercise(
     expects="a function of (online, target, batch, gamma) that returns a loss, one number",
     solution=population_loss,
     why="The four: the online network valued the next state, so there was no target network; truncation masked the "
-    "bootstrap; nothing held the target still while the gradient was taken; and the mean over members scaled every "
+    "bootstrap; the gradient flowed through the label, too; and the mean over members scaled every "
     "agent's gradient with the size of the population, which Adam hides almost entirely and gradient descent does not.",
     checks=[sums_over_members, asks_the_target, stops_at_falls_only, holds_the_target_still],
 )

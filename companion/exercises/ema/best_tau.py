@@ -35,8 +35,9 @@ def at_the_bottom(answer: Answer) -> None:
 
 
 def at_rest(answer: Answer) -> None:
-    """A level that never moves is best averaged for ever."""
-    matches(answer(0.0), 0.0, "With q = 0 every value is as good as any other, however old. τ goes to 0.", atol=1e-12)
+    """A level that hardly ever moves is averaged nearly for ever."""
+    hint = "With q near 0 every value is nearly as good as any other, however old. τ goes to 0, as √q does."
+    matches(answer(1e-10), best_tau(1e-10), hint, rtol=1e-4)
 
 
 EXERCISE = Exercise(

@@ -115,7 +115,7 @@ def discrete_rests(answer: Answer) -> None:
 
 
 EXERCISE = Exercise(
-    place=8,
+    place=6,
     title="Without drawing",
     difficulty="hard",
     minutes=150,

@@ -98,14 +98,14 @@ def temperature_is_right(answer: Answer) -> None:
 
 
 EXERCISE = Exercise(
-    place=7,
+    place=5,
     title="Find the line",
     difficulty="hard",
     minutes=40,
     expects="a function of (agents, batch, noise, gamma, target_entropy) that returns three losses",
     solution=losses,
     why="The line took the mean entropy over *all* agents: `.mean()` for `.mean(-1)`. Every temperature then saw the "
-    "same error, began at the same value and took the same steps. Nobody's return gives it away, since on average the "
-    "entropy is what was asked for. In a population look for what agents share: it must be nothing.",
+    "same error, began at the same value and took the same steps. Six returns hardly give it away: on average over the "
+    "agents the entropy is what was asked for. In a population look for what agents share: it must be nothing.",
     checks=[critics_are_right, actor_is_right, temperature_is_right],
 )

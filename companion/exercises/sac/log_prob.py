@@ -72,7 +72,7 @@ def survives_saturation(answer: Answer) -> None:
 
 
 EXERCISE = Exercise(
-    place=2,
+    place=1,
     title="The price of squashing",
     difficulty="medium",
     minutes=20,

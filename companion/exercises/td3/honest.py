@@ -1,20 +1,21 @@
-"""Find settings with which TD3 swings the pendulum up and knows what its policy is worth: a dict of keyword arguments
-for `rl.train`. The check trains six agents with seeds you should not tune on, 1000 to 1005, for 6,000 steps at
-γ = 0.99, and asks for interquartile means of a return of -220 at least and of an overestimation within ±50.
+"""Find settings with which TD3 swings the pendulum up and each critic knows what its policy is worth: a dict of keyword
+arguments for `rl.train`. The check draws six fresh seeds, trains an agent with each for 10,000 steps at γ = 0.99, and
+asks for an interquartile mean return of -220 at least, and for critics that are off by 50 at most on average: too high
+in one does not make up for too low in another.
 """
 
 from typing import Any
 
 from companion.exercises import Answer, Exercise, Hint, expect
-from companion.exercises.trained import end_of_training, expect_settings, typical
+from companion.exercises.trained import end_of_training, expect_settings, fresh_seeds, typical
 
-STEPS = 6_000
+STEPS = 10_000
 RETURN = -220.0
 HONEST = 50.0
 
 
 def settings() -> dict[str, Any]:
-    return {"clipped_double_q": False, "target_noise": 0.1, "policy_delay": 1, "period": 1, "tau": 0.2}
+    return {"clipped_double_q": False, "target_noise": 0.2, "policy_delay": 2, "period": 1, "tau": 0.05}
 
 
 def are_settings(answer: Answer) -> None:
@@ -25,32 +26,40 @@ def are_settings(answer: Answer) -> None:
     )
 
 
-def swings_up_and_knows_it(answer: Answer) -> None:
-    """Six agents you have never met swing up, and their critics know what that is worth."""
-    end = end_of_training("td3", "Pendulum-v1", steps=STEPS, evaluate_every=STEPS, horizon=800, **answer)
-    score, bias = typical(end["return"]), typical(end["predicted"] - end["discounted_return"])
-    found = f"Six held-out agents return {score:.0f} with an overestimation of {bias:+.0f} (interquartile means)."
+def each_knows_it(answer: Answer) -> None:
+    """Six agents you have never met swing up, and each critic knows what that is worth."""
+    run: dict[str, Any] = {"steps": STEPS, "evaluate_every": STEPS, "horizon": 800, "seeds": fresh_seeds()}
+    end = end_of_training("td3", "Pendulum-v1", **run, **answer)
+    score, wrong = typical(end["return"]), end["predicted"] - end["discounted_return"]
+    size = float(abs(wrong).mean())
+    each = ", ".join(f"{float(one):+.0f}" for one in wrong)
+    found = f"Six fresh agents return {score:.0f} (interquartile mean); their critics are off by {each}."
     if score < RETURN:
         raise Hint(f"{found} {RETURN:.0f} is asked for. First of all find the tau at which they learn at all.")
-    if bias < -HONEST:
+    if size > HONEST and wrong.mean() < 0:
         raise Hint(
-            f"{found} That is too low by more than {HONEST:.0f}. Which accounts of the ledger are negative? Two "
-            "of them are switches; the lag is shorter with a faster target."
+            f"{found} That is {size:.0f} on average, {HONEST:.0f} are allowed, and most are too low. Which "
+            "accounts of the ledger are negative? Two of them are switches."
         )
-    if bias > HONEST:
-        raise Hint(f"{found} That is too high by more than {HONEST:.0f}. What is there to pay an optimist with?")
+    if size > HONEST:
+        raise Hint(
+            f"{found} That is {size:.0f} on average, {HONEST:.0f} are allowed, and most are too high. What keeps a "
+            "policy from standing on a narrow bump, without a second critic?"
+        )
 
 
 EXERCISE = Exercise(
-    place=6,
-    title="An honest critic",
+    place=5,
+    title="Six honest critics",
     difficulty="hard",
-    minutes=180,
+    minutes=120,
     expects="a dict of settings, such as {'tau': 0.01}",
     solution=settings,
-    why="Found by a sweep of six settings on seeds 0 to 4. The largest negative account is switched off, the smoothing "
-    "halved, and a faster target than the chapter's shortens the lag; what is left of the three roughly cancels the "
-    "optimism of the climb. On average, that is: single critics are still wrong by 50 or more in either direction.",
-    checks=[are_settings, swings_up_and_knows_it],
+    why="At 10,000 steps of the recording the settings without the minimum, but with smoothing, lie closest to zero "
+    "on average; single seeds need not. The minimum alone gets near only by the end, which is what the figure shows; "
+    "at 10,000 steps it is still too low. The minimum subtracts disagreement, whether or not there is anything too "
+    "high; smoothing takes away the bumps that a policy climbs. Since the seeds are fresh, a setting near the line "
+    "passes one day and fails the next.",
+    checks=[are_settings, each_knows_it],
     value=True,
 )

@@ -55,7 +55,7 @@ def ruler_ends(answer: Answer) -> None:
 
 
 EXERCISE = Exercise(
-    place=4,
+    place=3,
     title="The ruler",
     difficulty="medium",
     minutes=15,
