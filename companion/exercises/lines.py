@@ -19,7 +19,7 @@ def checks_of_a_line(listing: str, innocent: Mapping[str, str]) -> list[Check]:
     def is_a_line(answer: Any) -> None:
         """It is the number of a line that does something."""
         a_number = isinstance(answer, int) and not isinstance(answer, bool)
-        expect(a_number, f"Hand in the line's number, such as 5; this is {answer!r}.")
+        expect(a_number, f"Hand in the line's number, a whole number; this is {answer!r}.")
         expect(1 <= answer <= len(lines), f"The listing has {len(lines)} lines, and there is no line {answer}.")
         expect(lines[answer - 1], f"Line {answer} is empty.")
 

@@ -16,6 +16,7 @@ def wrong_feature_size() -> Wrong:
         "the second problem": (2.0, "runs away: that is"),
         "the first problem": (1.0, "room to spare"),
         "too small": (1.2, "still converges"),
+        "the edge for the chapter's step": (1.38, "smaller steps"),
         "too large": (1.6, "it runs away"),
         "no number": ("large", "one positive number"),
         "several sizes": (np.array([1.3, 1.5]), "one positive number"),

@@ -70,3 +70,9 @@ def test_every_innocent_line_has_a_hint_of_its_own(name: str) -> None:
     for at, line in enumerate(listing.splitlines(), 1):
         if line and at != EXERCISES[name].right_answer():
             assert check(name, at).hint, f"line {at} has no hint: {line}"
+
+
+@pytest.mark.parametrize("name", WITH_A_LISTING)
+def test_what_is_expected_gives_no_line_away(name: str) -> None:
+    """An example of a number would be a guilty line or an innocent one, and either is a clue."""
+    assert not re.search(r"\d", EXERCISES[name].expects)

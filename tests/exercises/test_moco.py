@@ -10,144 +10,61 @@ from torch import nn
 from torch.nn.functional import normalize
 
 import companion
-from companion.exercises import check
-from companion.exercises.moco import rows
+from companion.exercises.moco import info_nce, rows
 from companion.exercises.moco.by_heart import MoCo
+from companion.exercises.moco.counted_twice import counted_twice
 from companion.exercises.moco.find_the_line import LISTING, guilty_line, suspect
-from companion.exercises.moco.info_nce import info_nce
-from companion.exercises.moco.ring import Ring
+from companion.exercises.moco.floor import KEYS, TEMPERATURE, perfect
 from companion.vision.moco import loss
 from tests.exercises.helpers import Wrong, wrong_lines
 
 
-def wrong_age() -> Wrong:
+def wrong_floor() -> Wrong:
     return {
-        "what is left": (lambda m, k, b: m ** (k / b), "replaced whole"),
-        "tau for m": (lambda m, k, b: 1 - (1 - m) ** (k / b), "replaced whole"),
-        "linear": (lambda m, k, b: min(1.0, (1 - m) * k / b), "of *what is left*"),
-        "keys for steps": (lambda m, k, b: 1 - m**k, "one step old"),
-        "one step": (lambda m, k, b: 1 - m, "of *what is left*"),
+        "guessing": (11.09, "the loss of guessing"),
+        "the chapter's": (2.25, "as in the chapter"),
+        "colder": (0.09, "Take 0.2"),
+        "no temperature": (10.09, "temperature of 1"),
+        "right angles": (6.093, "at a right angle"),
+        "nothing": (0, "weigh something"),
+        "a sum": (6.19 * 128, "take the mean"),
+        "all losses": (torch.ones(5), "one number"),
     }
 
 
-def wrong_info_nce() -> Wrong:
-    def losses(query, key, queue, temperature):
-        logits = torch.cat(((query * key).sum(1, keepdim=True), query @ queue.T), 1) / temperature
-        return logits.logsumexp(1) - logits[:, 0]
+def test_the_floor_is_what_comes_out():
+    query, queue = rows(64, 30, 128), rows(KEYS, 31, 128)
+    assert abs(float(info_nce(query, query, queue, TEMPERATURE)) - perfect()) < 0.01
 
-    def without_the_own_key(query, key, queue, temperature):
-        return ((query @ queue.T / temperature).logsumexp(1) - (query * key).sum(1) / temperature).mean()
 
-    def own_key_not_cooled(query, key, queue, temperature):
-        own, others = (query * key).sum(1, keepdim=True), query @ queue.T / temperature
-        return (torch.cat((own, others), 1).logsumexp(1) - own[:, 0]).mean()
-
-    def no_temperature(query, key, queue, temperature):
-        return losses(query, key, queue, 1.0).mean()
-
-    def the_batch_too(query, key, queue, temperature):
-        logits = torch.cat((query @ key.T, query @ queue.T), 1) / temperature
-        return (logits.logsumexp(1) - logits.diagonal()).mean()
-
-    def overflows(query, key, queue, temperature):
-        own, others = ((query * key).sum(1) / temperature).exp(), (query @ queue.T / temperature).exp().sum(1)
-        return -(own / (own + others)).log().mean()
+def wrong_counted_twice() -> Wrong:
+    def loss(x):
+        return counted_twice(x)[0]
 
     return {
-        "own key not in the sum": (without_the_own_key, "below the fraction too"),
-        "own key not cooled": (own_key_not_cooled, "that of the own key included"),
-        "no temperature": (no_temperature, "divided by the temperature"),
-        "the batch's keys": (the_batch_too, "take no part"),
-        "no log": (lambda *a: (-losses(*a)).exp().mean(), "log(K + 1)"),
-        "sum": (lambda *a: losses(*a).sum(), "the mean over the batch"),
-        "rows mixed": (lambda q, k, *a: losses(q, k.flip(0), *a).mean(), "Query i belongs to key i"),
-        "overflow": (overflows, "logsumexp"),
+        "the loss alone": (loss, "a tuple"),
+        "twice the loss": (lambda x: (2 * x, 2.0), "one half"),
+        "log 2 more": (lambda x: (x + math.log(2), 1.0), "2a + S above the same a"),
+        "at least log 2": (lambda x: (max(x, math.log(2)), 1.0), "2a + S above the same a"),
+        "a half": (lambda x: (loss(x), 0.5), "derivative of that function"),
+        "the share": (lambda x: (loss(x), math.exp(-x)), "derivative of that function"),
+        "overflow": (lambda x: (math.log(1 + math.exp(x)), 1 / (1 + math.exp(-x))), "overflows"),
     }
+
+
+def test_counted_twice_is_what_info_nce_says():
+    query, key, queue = (rows(n, seed).requires_grad_(seed == 40) for n, seed in ((1, 40), (1, 41), (30, 42)))
+    right = info_nce(query, key, queue, 0.3)
+    wrong = info_nce(query, key, torch.cat((queue, key)), 0.3)
+    value, factor = counted_twice(float(right.detach()))
+    assert math.isclose(float(wrong.detach()), value, rel_tol=1e-9)
+    slopes = [torch.autograd.grad(loss, query, retain_graph=True)[0] for loss in (right, wrong)]
+    assert torch.allclose(slopes[1], factor * slopes[0], rtol=1e-9)
 
 
 def test_info_nce_is_the_packages():
     query, key, queue = rows(7, 20), rows(7, 21), rows(30, 22)
     assert torch.allclose(info_nce(query, key, queue, 0.3), loss(query, key, queue, 0.3), rtol=1e-12)
-
-
-class StartsOver(Ring):
-    def push(self, keys):
-        self.keys[: len(keys)] = keys.detach()[: len(self.keys)]
-        self.pushed = len(keys)
-
-
-class Grows(Ring):
-    def push(self, keys):
-        self.keys = keys.detach() if self.pushed == 0 else torch.cat((self.keys, keys.detach()))
-        self.pushed += len(keys)
-
-
-class ForgetsTheRest(Ring):
-    """Fills up to the end, and drops what does not fit."""
-
-    def push(self, keys):
-        start = self.pushed % len(self.keys)
-        room = self.keys[start : start + len(keys)]
-        room.copy_(keys.detach()[: len(room)])
-        self.pushed += len(keys)
-
-
-class OldestFirst(Ring):
-    def newest(self, count):
-        return super().newest(count).flip(0)
-
-
-class WritesTwice(Ring):
-    def push(self, keys):
-        for number, key in enumerate(keys.detach().flip(0)):
-            self.keys[(self.pushed + len(keys) - 1 - number) % len(self.keys)] = key
-        self.pushed += len(keys)
-
-
-class LosesCount(Ring):
-    def newest(self, count):
-        return self.keys.flip(0)[:count] if self.pushed == 15 else super().newest(count)
-
-
-class KeepsTheGraph:
-    """Right, by concatenation, but for the graph."""
-
-    def __init__(self, size, width):
-        self.keys = torch.zeros(size, width)
-
-    def push(self, keys):
-        self.keys = torch.cat((self.keys, keys))[-len(self.keys) :]
-
-    def newest(self, count):
-        return self.keys.flip(0)[:count]
-
-
-class Aliases(KeepsTheGraph):
-    def push(self, keys):
-        self.batches = [*getattr(self, "batches", [self.keys]), keys.detach()]
-        self.keys = torch.cat(self.batches)[-len(self.keys) :]
-
-    def newest(self, count):
-        return torch.cat(self.batches).flip(0)[:count]
-
-
-class ByConcatenation(KeepsTheGraph):
-    def push(self, keys):
-        super().push(keys.detach())
-
-
-def wrong_ring() -> Wrong:
-    return {
-        "starts over": (StartsOver, "on top of the first"),
-        "grows": (Grows, "keeps its size"),
-        "what does not fit is lost": (ForgetsTheRest, "modulo the size"),
-        "oldest first": (OldestFirst, "last first"),
-        "written twice": (WritesTwice, "cut the batch first"),
-        "count lost": (LosesCount, "the wrong place"),
-        "graph kept": (KeepsTheGraph, "keys.detach()"),
-        "aliases": (Aliases, "copy"),
-    }
-    assert check("moco-ring", ByConcatenation)  # another right answer
 
 
 def wrong_shuffle() -> Wrong:
@@ -184,6 +101,14 @@ def wrong_find_the_line() -> Wrong:
     return wrong_lines(LISTING, {"others =": "very near", "own =": "the only place"})
 
 
+class Ring:
+    def __init__(self, size, width):
+        self.keys = torch.zeros(size, width)
+
+    def push(self, keys):
+        self.keys = torch.cat((self.keys, keys))[-len(self.keys) :]
+
+
 def untrained(tau=0.1):
     torch.manual_seed(0)
     online = nn.Linear(6, 4)
@@ -210,21 +135,6 @@ def test_the_suspect_is_never_more_than_half_sure():
         surest[name] = math.exp(-float(learn(learner, views).min()))
     assert surest["suspect"] <= 0.5 + 1e-6
     assert surest["repaired"] > 0.9
-
-
-@pytest.mark.parametrize("batch", [2, 3, 8, 20])
-def test_the_ring_is_the_packages_queue(batch):
-    from companion import vision
-
-    learner, ring = vision.make_learner("moco", queue_size=8, batch_size=2), Ring(8, 64)
-    ring.keys.copy_(learner.queue)
-    numbers = torch.Generator().manual_seed(batch)
-    for _ in range(5):
-        views = vision.Pair(*torch.rand(2, batch, 3, 32, 32, generator=numbers), torch.arange(batch))
-        learner(views)
-        ring.push(learner.keys(views))
-        learner.follow()
-    assert torch.equal(ring.keys, learner.queue)
 
 
 class EvalCopy(MoCo):
@@ -303,6 +213,37 @@ class AlwaysInFront(MoCo):
         self.pushed = 0
 
 
+class PushesAtTheEnd(MoCo):
+    """Right as well: no ring, the oldest keys always first."""
+
+    def follow(self):
+        self.target.update(self.online)
+        self.queue = torch.cat((self.queue[len(self.key) :], self.key))
+
+
+class PushesInFront(MoCo):
+    """Right as well, with the oldest keys always last."""
+
+    def __init__(self, online, queue, tau, temperature):
+        super().__init__(online, queue.flip(0), tau, temperature)
+
+    def follow(self):
+        self.target.update(self.online)
+        self.queue = torch.cat((self.key.flip(0), self.queue))[: len(self.queue)]
+
+
+@pytest.mark.parametrize("answer", [PushesAtTheEnd, PushesInFront])
+def test_by_heart_does_not_ask_where_a_key_stands(answer):
+    report = companion.check("moco-by-heart", answer)
+    assert report, report.hint
+
+
+class DropsTheNewest(MoCo):
+    def follow(self):
+        self.target.update(self.online)
+        self.queue = torch.cat((self.queue[: -len(self.key)], self.key))
+
+
 def wrong_by_heart() -> Wrong:
     return {
         "the same tensors": (SameTensors, "never be slow"),
@@ -314,5 +255,6 @@ def wrong_by_heart() -> Wrong:
         "left shuffled": (LeftShuffled, "order.argsort()"),
         "m for tau": (OtherWayRound, "weight of the online"),
         "keys of the moved copy": (KeysOfTheMovedCopy, "*before* it moved"),
+        "drops the newest": (DropsTheNewest, "the others stay"),
         "always the first places": (AlwaysInFront, "wrap around"),
     }

@@ -29,6 +29,8 @@ def is_the_limit(answer: Answer) -> None:
     )
     expect(abs(got - 2) > 1e-3, hint)
     expect(abs(got - 1) > 1e-3, "At s = 1 it converges, with room to spare. Look at the trace of A, as s grows.")
+    hint = "That is the edge for a step of 0.2. With smaller steps it lies higher: try 0.001."
+    expect(abs(got - 1.380) > 3e-3, hint)
     hint = f"At s = {got:g} it still converges. How fast is w₁ held back, how fast does w₂ feed itself?"
     expect(got > limit() - 2e-3, hint)
     hint = f"At s = {got:g} it runs away. How fast is w₁ held back, how fast does w₂ feed itself?"

@@ -61,7 +61,7 @@ EXERCISE = Exercise(
     title="Find the line",
     difficulty="medium",
     minutes=15,
-    expects="the number of a line, such as 5",
+    expects="the number of a line, a whole number",
     solution=guilty_line,
     why="It should read `z = z.detach()`. The stop-gradient stands on the wrong side: the *prediction* is taken as "
     "given, and the target is pulled towards it. The predictor never learns, so it is a fixed random map; and what "

@@ -72,7 +72,7 @@ EXERCISE = Exercise(
     title="Find the line",
     difficulty="medium",
     minutes=25,
-    expects="the number of a line, such as 5",
+    expects="the number of a line, a whole number",
     solution=guilty_line,
     why="`(-climb).backward()` runs through the critic and leaves $-\\nabla_\\theta Q(s, \\mu(s))$ in the critic's "
     "`.grad`. It stays there, because the critic's gradients are cleared *before* it and not before the next "

@@ -19,3 +19,10 @@ def rows(count: int, seed: int, width: int = 8) -> Float[Tensor, "row embedding"
 
 ORDER = torch.tensor([2, 0, 4, 1, 3])
 """A permutation that is not its own inverse."""
+
+
+def info_nce(query: Tensor, key: Tensor, queue: Tensor, temperature: float) -> Tensor:
+    """Cross-entropy of telling each query's own key from those of the queue, the mean over the batch."""
+    own = (query * key).sum(1, keepdim=True)
+    logits = torch.cat((own, query @ queue.T), 1) / temperature
+    return (logits.logsumexp(1) - logits[:, 0]).mean()

@@ -1,5 +1,5 @@
-"""The curves above come from the numbered listing, which runs without a murmur, and learns. One line stands in a place
-where it does harm. Hand in its number.
+"""One curve above comes from the numbered listing, which runs without an error, and learns. One line stands in the
+wrong place. Hand in its number.
 """
 
 import inspect
@@ -57,17 +57,16 @@ def guilty_line() -> int:
 
 
 EXERCISE = Exercise(
-    place=5,
+    place=3,
     title="Never more than half sure",
     difficulty="medium",
     minutes=25,
-    expects="the number of a line, such as 5",
+    expects="the number of a line, a whole number",
     solution=guilty_line,
     why="The batch's keys are pushed *before* the loss, so that each query finds its own key twice: as the answer, and "
-    "among the wrong ones. Two equal logits share what there is, and no picture can ever be more than half sure: the "
-    "loss cannot fall below log 2. With L the loss as it should be, this one is log(1 + e^L): its gradient is the "
-    "right one times e^L / (1 + e^L), between a half and one, which is why it learns all the same. Push after the "
-    "loss. A limit that a number should not have, such as exactly one half, is worth more than any curve.",
+    "among the wrong ones. Two equal logits share what there is, so no picture can be more than half sure, and the "
+    "loss cannot fall below log 2. Push after the loss. How much harm it does is the next exercise. Keep the method: "
+    "give a learner a task that it can solve entirely, and ask why it does not.",
     checks=checks_of_a_line(LISTING, INNOCENT),
     value=True,
 )

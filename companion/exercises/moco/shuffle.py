@@ -53,9 +53,9 @@ def keys_are_constants(answer: Answer) -> None:
 
 
 EXERCISE = Exercise(
-    place=4,
+    place=2,
     title="Shuffle, and undo it",
-    difficulty="medium",
+    difficulty="easy",
     minutes=15,
     expects="a function of (network, images, order) that returns a tensor (batch, embedding)",
     solution=shuffled_keys,

@@ -106,6 +106,6 @@ EXERCISE = Exercise(
     solution=losses,
     why="The line took the mean entropy over *all* agents: `.mean()` for `.mean(-1)`. Every temperature then saw the "
     "same error, began at the same value and took the same steps. Six returns hardly give it away: on average over the "
-    "agents the entropy is what was asked for. In a population look for what agents share: it must be nothing.",
+    "agents the entropy follows what was asked for. In a population look for what agents share: it must be nothing.",
     checks=[critics_are_right, actor_is_right, temperature_is_right],
 )

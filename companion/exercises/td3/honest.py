@@ -1,7 +1,7 @@
-"""Find settings with which TD3 swings the pendulum up and each critic knows what its policy is worth: a dict of keyword
-arguments for `rl.train`. The check draws six fresh seeds, trains an agent with each for 10,000 steps at γ = 0.99, and
-asks for an interquartile mean return of -220 at least, and for critics that are off by 50 at most on average: too high
-in one does not make up for too low in another.
+"""Find settings with which TD3 swings the pendulum up and its critics know what their policies are worth: a dict of
+keyword arguments for `rl.train`. The check draws six fresh seeds, trains an agent with each for 10,000 steps at γ =
+0.99, and asks for an interquartile mean return of -220 at least, and for critics that are off, either way, by 50 at
+most on average: too high in one does not make up for too low in another.
 """
 
 from typing import Any
@@ -27,7 +27,7 @@ def are_settings(answer: Answer) -> None:
 
 
 def each_knows_it(answer: Answer) -> None:
-    """Six agents you have never met swing up, and each critic knows what that is worth."""
+    """Six agents you have never met swing up, and their critics are off by little on average, either way."""
     run: dict[str, Any] = {"steps": STEPS, "evaluate_every": STEPS, "horizon": 800, "seeds": fresh_seeds()}
     end = end_of_training("td3", "Pendulum-v1", **run, **answer)
     score, wrong = typical(end["return"]), end["predicted"] - end["discounted_return"]
@@ -57,9 +57,9 @@ EXERCISE = Exercise(
     solution=settings,
     why="At 10,000 steps of the recording the settings without the minimum, but with smoothing, lie closest to zero "
     "on average; single seeds need not. The minimum alone gets near only by the end, which is what the figure shows; "
-    "at 10,000 steps it is still too low. The minimum subtracts disagreement, whether or not there is anything too "
-    "high; smoothing takes away the bumps that a policy climbs. Since the seeds are fresh, a setting near the line "
-    "passes one day and fails the next.",
+    "at 10,000 steps it is still too low to pass reliably. The minimum subtracts disagreement, whether or not there is "
+    "anything too high; smoothing takes away the bumps that a policy climbs. Since the seeds are fresh, a setting near "
+    "the line passes one day and fails the next.",
     checks=[are_settings, each_knows_it],
     value=True,
 )

@@ -122,7 +122,7 @@ EXERCISE = Exercise(
     title="Find the line",
     difficulty="medium",
     minutes=15,
-    expects="the number of a line, such as 1",
+    expects="the number of a line, a whole number",
     solution=guilty_line,
     why="The line makes two critics for each member, and gives both the member's seed, on which first weights depend: "
     "they start alike. Twins that start alike, see the same batches and are fitted to the same labels stay alike for "

@@ -56,7 +56,7 @@ EXERCISE = Exercise(
     title="Find the line",
     difficulty="medium",
     minutes=15,
-    expects="the number of a line, such as 5",
+    expects="the number of a line, a whole number",
     solution=guilty_line,
     why="`told` is a prediction already, and goes through a second softmax. Of numbers between 0 and 1 that makes "
     "something nearly uniform: a class that was certain, among ten, is left with a chance of 0.23. So the teacher "
