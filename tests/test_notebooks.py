@@ -134,13 +134,7 @@ def test_every_exercise_stands_in_a_chapter() -> None:
     assert {name for name in KNOWN if f'companion.check("{name}"' not in code} == set()
 
 
-FIRST_EDITION = {"05"}
-"""Chapters that are longer than a chapter may be, until their second edition."""
-
-
-def test_a_chapter_is_read_in_an_hour(notebook: nbformat.NotebookNode, request: pytest.FixtureRequest) -> None:
-    if request.node.callspec.id[:2] in FIRST_EDITION:
-        return
+def test_a_chapter_is_read_in_an_hour(notebook: nbformat.NotebookNode) -> None:
     words = re.sub(r"\$\$.*?\$\$|\]\([^)]*\)", " ", prose(notebook), flags=re.S).split()
     assert len(words) <= 3_000
     assert len(notebook.cells) <= 60

@@ -86,18 +86,32 @@ def wrong_slow_predictor() -> Wrong:
     def not_a_number(length, q, rate, rho):
         return np.sqrt(abs(length**2 - (q**2 - rho**2) / rate))
 
+    def sign_forgotten(length, q, rate, rho):
+        return right(length, abs(q), rate, rho)
+
+    def negative_always_collapses(length, q, rate, rho):
+        return 0.0 if q < 0 else right(length, q, rate, rho)
+
     return {
         "no rate": (no_rate, "where the rate stands"),
         "times the rate": (times_rate, "where the rate stands"),
         "the square": (squared, "nothing moves"),
         "an absolute value": (always_shrinks, "absolute value"),
         "no collapse": (not_a_number, "that is the collapse"),
+        "the sign forgotten": (sign_forgotten, "begins *negative*"),
+        "every negative one collapses": (negative_always_collapses, "crosses 0"),
     }
 
 
 @pytest.mark.parametrize("rate", [0.25, 1.0, 4.0])
-def test_the_motion_ends_where_the_formula_says(rate):
-    assert abs(simulated(0.6, 1.0, rate, 0.9) - final_length(0.6, 1.0, rate, 0.9)) < 5e-3
+@pytest.mark.parametrize(("length", "q"), [(0.6, 1.0), (0.5, -0.6), (0.8, -0.6)])
+def test_the_motion_ends_where_the_formula_says(length, q, rate):
+    assert abs(simulated(length, q, rate, 0.9) - final_length(length, q, rate, 0.9)) < 5e-3
+
+
+def test_the_sign_of_the_predictor_decides():
+    assert (simulated(0.5, -0.6, 1.0, 0.9) < 1e-6, final_length(0.5, -0.6, 1.0, 0.9)) == (True, 0.0)
+    assert final_length(0.5, 0.6, 1.0, 0.9) > 0.8
 
 
 def wrong_find_the_line() -> Wrong:

@@ -1,8 +1,10 @@
 """The exercises on DDPG and the soft update."""
 
 import math
+from pathlib import Path
 from types import SimpleNamespace
 
+import nbformat
 import pytest
 import torch
 from scipy.stats import binom
@@ -11,78 +13,43 @@ import companion
 from companion.exercises import check, transitions
 from companion.exercises.ddpg.find_the_line import LISTING, guilty_line, suspect
 from companion.exercises.ddpg.foresight import weight_ahead
-from companion.exercises.ddpg.label import given
+from companion.exercises.ddpg.full_torque import updates_to_zero, walked
 from companion.exercises.ddpg.targets import Targets
+from companion.members import MLP
 from tests.exercises.helpers import Wrong, wrong_lines
 
+NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 
-def wrong_label() -> Wrong:
-    def right(target_actor, target_critic, batch, gamma, **other):
-        given = {"state": batch.next_observation, "mask": batch.terminated, **other}
-        with torch.no_grad():
-            action = given.get("action", target_actor(given["state"]).tanh())
-            value = target_critic(torch.cat((given.get("at", batch.next_observation), action), -1)).squeeze(-1)
-            return batch.reward + gamma * (1 - given["mask"]) * value
 
-    def asks_the_actor_about_s(a, c, b, gamma):
-        return right(a, c, b, gamma, state=b.observation)
-
-    def takes_the_action_taken(a, c, b, gamma):
-        return right(a, c, b, gamma, action=b.action)
-
-    def forgets_tanh(a, c, b, gamma):
-        return right(a, c, b, gamma, action=a(b.next_observation))
-
-    def forgets_the_reward(a, c, b, gamma):
-        return right(a, c, b, gamma) - b.reward
-
-    def adds_the_mask(a, c, b, gamma):
-        value = (right(a, c, b, 1.0, mask=0) - b.reward) * 1
-        return b.reward + gamma * (1 - b.terminated) + value
-
-    def masks_the_reward(a, c, b, gamma):
-        return (1 - b.terminated) * right(a, c, b, gamma)
-
-    def ignores_ends(a, c, b, gamma):
-        return right(a, c, b, gamma, mask=0)
-
-    def stops_at_the_clock(a, c, b, gamma):
-        return right(a, c, b, gamma, mask=torch.maximum(b.terminated, b.truncated))
-
-    def keeps_the_graph(a, c, b, gamma):
-        action = a(b.next_observation).tanh()
-        return b.reward + gamma * (1 - b.terminated) * c(torch.cat((b.next_observation, action), -1)).squeeze(-1)
-
-    def keeps_an_axis(a, c, b, gamma):
-        return right(a, c, b, gamma)[..., None]
+def wrong_full_torque() -> Wrong:
+    def squashed(w):
+        return 1 - math.tanh(w) ** 2
 
     return {
-        "actor asked about s": (asks_the_actor_about_s, "the *next* observation"),
-        "the action in the batch": (takes_the_action_taken, "not the one in the batch"),
-        "no tanh": (forgets_tanh, "squashed by tanh"),
-        "no reward": (forgets_the_reward, "the reward added whole"),
-        "mask added": (adds_the_mask, "the label is off"),
-        "reward masked": (masks_the_reward, "and nothing else"),
-        "ends ignored": (ignores_ends, "the reward alone"),
-        "truncation masks": (stops_at_the_clock, "cut by the clock"),
-        "gradient kept": (keeps_the_graph, "no_grad"),
-        "shape": (keeps_an_axis, "shape"),
+        "the rate each time": (lambda w, rate: w / rate, "moved w by the rate"),
+        "as the first": (lambda w, rate: w / (rate * squashed(w)), "like the first"),
+        "the rate forgotten": (lambda w, rate: w / 2 + math.sinh(2 * w) / 4, "the rate itself"),
+        "tanh for its slope": (lambda w, rate: math.log(math.cosh(w)) / rate, "straight line"),
+        "one rate": (lambda w, rate: 10.0 if w < 0.1 else (w / 2 + math.sinh(2 * w) / 4) / 0.01, "half as long"),
+        "cosh": (lambda w, rate: math.sinh(w) / rate, "in a loop"),
     }
 
 
-def wrong_chain_rule() -> Wrong:
-    def gradient(observation, weight, slope, *, gate=lambda a: 1 - a**2, sign=1.0, share=None):
-        action = (observation @ weight).tanh()
-        return sign * observation.mT @ (slope * gate(action)) / (share or observation.shape[1])
+@pytest.mark.parametrize(("w", "rate"), [(0.5, 0.001), (2.0, 0.002), (3.0, 0.005)])
+def test_full_torque_takes_as_long_as_its_updates(w, rate):
+    assert updates_to_zero(w, rate) == pytest.approx(walked(w, rate), rel=0.01)
 
-    return {
-        "no tanh": (lambda s, w, q: gradient(s, w, q, gate=lambda a: 1.0), "1 − a²"),
-        "tanh of the action": (lambda s, w, q: gradient(s, w, q, gate=lambda a: 1 - a.tanh() ** 2), "1 − a²"),
-        "downwards": (lambda s, w, q: gradient(s, w, q, sign=-1.0), "upwards"),
-        "sum over the batch": (lambda s, w, q: gradient(s, w, q, share=1), "the mean and not the sum"),
-        "mean over members too": (lambda s, w, q: gradient(s, w, q, share=len(s) * s.shape[1]), "wrong for four"),
-        "transposed": (lambda s, w, q: gradient(s, w, q).mT, "shape"),
-    }
+
+def test_adam_does_not_feel_the_saturation():
+    w = torch.tensor(3.0, requires_grad=True)
+    optimizer = torch.optim.Adam([w], lr=0.01)
+    updates = 0
+    while w > 0:
+        optimizer.zero_grad()
+        w.tanh().backward()  # down the action, since the critic's slope is -1
+        optimizer.step()
+        updates += 1
+    assert 170 < updates < 180
 
 
 class TwoSlips:
@@ -172,6 +139,12 @@ def wrong_find_the_line() -> Wrong:
     return wrong_lines(LISTING, suspects)
 
 
+def test_the_listing_is_what_the_chapter_prints():
+    chapter = nbformat.read(NOTEBOOKS / "05_ddpg_and_the_soft_update.ipynb", as_version=4)
+    numbered = [f"{number:2d}  {line}".rstrip() for number, line in enumerate(LISTING.splitlines(), 1)]
+    assert any("\n".join(numbered) in cell.source for cell in chapter.cells)
+
+
 def test_the_suspect_is_guilty_from_the_second_update_on():
     """Against the same code with the line where it belongs; the first update is equal, the second is not."""
     source = LISTING.splitlines()
@@ -192,7 +165,8 @@ def test_the_suspect_is_guilty_from_the_second_update_on():
 
 
 def untrained():
-    actor, critic, *_ = given()
+    actor = MLP((3, 16, 2), [0, 1, 2], purpose="actor").double()
+    critic = MLP((5, 16, 1), [0, 1, 2], purpose="critic").double()
     return SimpleNamespace(
         actor=actor,
         critic=critic,
@@ -215,12 +189,6 @@ def wrong_foresight() -> Wrong:
 @pytest.mark.parametrize(("tau", "updates", "ahead"), [(0.1, 50, 3), (0.03, 400, 11), (1.0, 5, 4)])
 def test_weights_ahead_are_binomial(tau, updates, ahead):
     assert math.isclose(weight_ahead(ahead, updates, tau), binom.sf(ahead, updates, tau), rel_tol=1e-9)
-
-
-def test_the_checks_networks_differ():
-    actor, critic, *_ = given()
-    assert not torch.equal(actor.weights[0][0], actor.weights[0][1])
-    assert critic.weights[0].dtype == torch.float64
 
 
 def wrong_settings() -> Wrong:

@@ -95,9 +95,9 @@ EXERCISE = Exercise(
     expects="a function of (online, target), each (picture, embedding), that returns predictions of that shape",
     solution=best_prediction,
     why="The BYOL paper has this experiment: an optimal linear predictor, no target network, 52.5 % on ImageNet where "
-    "the whole of BYOL has 72.5 % and BYOL without a target network 0.3 %. What holds the embeddings apart is that the "
-    "predictor is *near its optimum*, and the paper's guess is that a slow copy helps it to stay there. But a batch of "
-    "128 pictures cannot tell 65 numbers for each output well: much of such a fit is noise. Add a little of the "
-    "identity before solving (a ridge), or average the matrices of the fit over batches, by the line of this book.",
+    "the whole of BYOL has 72.5 % and BYOL without a target network 0.3 %. What holds the embeddings apart, in theory, "
+    "is that the predictor is *near its optimum*, and the paper guesses that a slow copy helps it to stay there. But a "
+    "batch of 128 pictures cannot tell 65 numbers for each output well: much of such a fit is noise. Add a little of "
+    "the identity before solving (a ridge), or average the matrices of the fit over batches, by the line of this book.",
     checks=[fits, projects, gradient_to_the_embeddings, no_collapse],
 )

@@ -1,5 +1,5 @@
-"""The curves above come from the numbered listing, which runs without a murmur. One line stands in a place where it
-does harm. Hand in its number.
+"""The numbered listing is DDPG and runs without a murmur. One line stands in a place where it does harm. Hand in its
+number.
 """
 
 import inspect
@@ -14,7 +14,8 @@ def suspect(agents: Any, batch: Any, gamma: float = 0.99) -> None:
     with torch.no_grad():
         next_action = agents.target_actor(batch.next_observation).tanh()
         next_pair = torch.cat((batch.next_observation, next_action), -1)
-        y = batch.reward + gamma * (1 - batch.terminated) * agents.target_critic(next_pair).squeeze(-1)
+        next_value = agents.target_critic(next_pair).squeeze(-1)
+        y = batch.reward + gamma * (1 - batch.terminated) * next_value
 
     q = agents.critic(torch.cat((batch.observation, batch.action), -1)).squeeze(-1)
     loss = (q - y).square().mean(-1).sum()
@@ -23,7 +24,8 @@ def suspect(agents: Any, batch: Any, gamma: float = 0.99) -> None:
     agents.critic_optimizer.zero_grad()
 
     action = agents.actor(batch.observation).tanh()
-    climb = agents.critic(torch.cat((batch.observation, action), -1)).mean((-2, -1)).sum()
+    pair = torch.cat((batch.observation, action), -1)
+    climb = agents.critic(pair).mean((-2, -1)).sum()
     (-climb).backward()
     agents.actor_optimizer.step()
     agents.actor_optimizer.zero_grad()
@@ -40,13 +42,15 @@ INNOCENT = {
     "with torch.no_grad": "The label is a constant; that line says so, and rightly.",
     "next_action =": "The slow actor is asked about the next observation, as (5.2) wants it.",
     "next_pair =": "Observation and action of the next step, side by side, as the critic takes them.",
-    "y = ": "Reward, discount, the slow critic, and a mask that looks at *terminated* alone: just (5.2).",
+    "next_value =": "The slow critic, asked about the next observation and the slow actor's action: (5.2).",
+    "y = ": "Reward, discount, and a mask that looks at *terminated* alone: just (5.2).",
     "q = ": "Q of the action that was taken, by the online critic: (5.1).",
     "loss = ": "The mean over each batch, the sum over members. That is as it should be.",
     "loss.backward": "It is right to take this gradient here. But is it the only one in the critic's `.grad` when the "
     "next line steps?",
     "agents.critic_optimizer.step": "It is right to step here. Ask what `.grad` holds then, in the *second* update.",
     "action = ": "The online actor, at the observation of the batch, squashed: (5.3).",
+    "pair = ": "The observation and the actor's own action, side by side.",
     "climb = ": "The online critic, and no `no_grad`: the slope has to pass through it to reach the actor.",
     "(-climb)": "You are very near. The slope must pass through the critic to reach the actor, so this line is right. "
     "But `backward` leaves gradients in *everything* it passes through. Who clears them away, and when?",
@@ -64,7 +68,7 @@ def guilty_line() -> int:
 
 
 EXERCISE = Exercise(
-    place=5,
+    place=4,
     title="Find the line",
     difficulty="medium",
     minutes=25,
@@ -73,9 +77,9 @@ EXERCISE = Exercise(
     why="`(-climb).backward()` runs through the critic and leaves $-\\nabla_\\theta Q(s, \\mu(s))$ in the critic's "
     "`.grad`. It stays there, because the critic's gradients are cleared *before* it and not before the next "
     "`loss.backward()`, which adds to it. So every step of the critic also raises the value of the actor's own "
-    "actions. A critic that is flattered by its actor: believed values drift upwards, given time even above zero, "
-    "where no reward is ever positive. Clear at the start, `critic_optimizer.zero_grad()` right before "
-    "`loss.backward()`, and it does not matter who left what.",
+    "actions. A critic that is flattered by its actor overrates it, and nothing forbids its values to pass zero, where "
+    "no reward is ever positive. Clear at the start, `critic_optimizer.zero_grad()` right before `loss.backward()`, "
+    "and it does not matter who left what.",
     checks=checks_of_a_line(LISTING, INNOCENT),
     value=True,
 )

@@ -59,7 +59,7 @@ def agrees_with_the_recursion(answer: Answer) -> None:
 
 
 EXERCISE = Exercise(
-    place=4,
+    place=3,
     title="Choose tau before you train",
     difficulty="medium",
     minutes=20,
@@ -67,7 +67,7 @@ EXERCISE = Exercise(
     solution=least_tau,
     why="A reward enters the target one step at a time, and each step takes an update that happens with weight τ: the "
     "reward n steps ahead is in when more than n of k such draws have succeeded. Half of it is in when $\\tau k$ is "
-    "about $n$ (a little above it, by 0.7). So the paper's $\\tau = 0.001$ sees 30 steps ahead after 30,000 updates, "
-    "which is nothing to a run of a million, and everything to yours.",
+    "about $n$ (a little above it, by 0.7). So the paper's $\\tau = 0.001$ needs 16,700 updates to see 16 steps ahead: "
+    "a sixtieth of a run of a million, and three times all that your quick run has.",
     checks=[first_reward, about_a_step_in_one_over_tau, agrees_with_the_recursion],
 )

@@ -1,4 +1,4 @@
-"""`BrokenTargets` above has two bugs, each from published teaching code, and agents learn with it. Write
+"""`BrokenTargets` above has two bugs, each from published teaching code, and neither raises an error. Write
 `Targets(actor, critic, tau)` that is right: both begin as copies, and `.update(actor, critic, tau=None)` moves both by
 (5.4), with another weight where one is given.
 """
@@ -79,15 +79,15 @@ def online_untouched(answer: Answer) -> None:
 
 
 EXERCISE = Exercise(
-    place=3,
+    place=2,
     title="Two slips in print",
     difficulty="medium",
     minutes=15,
     expects="a class with `__init__(actor, critic, tau)`, `update(actor, critic, tau=None)`, `actor` and `critic`",
     solution=Targets,
     why="In *Grokking Deep Reinforcement Learning* an argument `tau=1.0`, meant for the first copy, was accepted and "
-    "ignored, so that the targets began as other random networks. In a notebook of *Hands-On Machine Learning* the "
-    "target was averaged with itself, and never moved. Both were reported by readers and are fixed. One loop over all "
-    "tensors leaves no room for either.",
+    "ignored, so that the targets began as other random networks. In a notebook of *Hands-On Machine Learning* a soft "
+    "update, commented out, averaged the target with itself: switched on, it would never have moved. Readers reported "
+    "both. One loop over all tensors leaves no room for either.",
     checks=[begin_as_copies, both_follow, asked_for_another, online_untouched],
 )

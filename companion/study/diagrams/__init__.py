@@ -17,6 +17,7 @@ DIAGRAMS: dict[str, Callable[[], Diagram]] = {
     "one-copy-later": states.one_copy_later,
     "dqn": agents.dqn,
     "ddpg": agents.ddpg,
+    "one-step-later": states.one_step_later,
     "td3-label": agents.td3_label,
     "sac-temperature": agents.sac_temperature,
     "sac-label": agents.sac_label,

@@ -91,6 +91,38 @@ def one_copy_later() -> Diagram:
     return picture
 
 
+def one_step_later() -> Diagram:
+    """What a soft target sees, update by update: the recursion before equation (5.6), unrolled."""
+    picture = Diagram(
+        "A lattice. Its rows are the target after 0, 1 and 2 updates. Its columns are rewards: one that is already "
+        "there, of weight 1 in every row, and those 0, 1 and 2 steps ahead. Their weights are 0, 0, 0 in the first "
+        "row, tau, 0, 0 in the second, and 2 tau minus tau squared, tau squared, 0 in the third. Into every weight "
+        "two arrows lead: one straight down from the same column, times 1 minus tau, and one from the column on the "
+        "left, times tau.",
+        318,
+        title="One step later",
+        caption="Rewards' weights after k updates. Each keeps 1 − τ of the old target, and puts τ one step later.",
+        key={"target": "weight in the target", "flow": "times"},
+    )
+    columns = (40, 138, 228, 318)
+    names = ("there\nalready", "0 steps\nahead", "1 step\nahead", "2 steps\nahead")
+    rows = (("$1$", "$0$", "$0$", "$0$"), ("$1$", "$τ$", "$0$", "$0$"), ("$1$", "$2τ - τ^2$", "$τ^2$", "$0$"))
+    for x, name in zip(columns, names, strict=True):
+        picture.note(x, 18, name)
+    above: list[Box] = []
+    for number, weights in enumerate(rows):
+        row: list[Box] = []
+        for x, weight in zip(columns, weights, strict=True):
+            wide = 78 if "-" in weight else 40
+            row.append(picture.box(x, 70 + 100 * number, weight, "target" if row else "value", width=wide))
+        picture.note(31, 101 + 100 * number, f"$k = {number}$")
+        for left, same, new in zip(above, above[1:], row[1:], strict=False):
+            picture.flow(left, new.top(-12), label="$τ$")
+            picture.flow(same, new, label="$1 - τ$")
+        above = row
+    return picture
+
+
 def four_states() -> Diagram:
     """Two weights: two states that the data visit, and two that are only looked at."""
     picture = Diagram(
