@@ -76,6 +76,43 @@ def test_what_does_not_reach_the_value_changes_nothing(tmp_path: Path, cell: int
     assert digests(tmp_path, CHAPTER) == digests(tmp_path, changed)
 
 
+@pytest.mark.parametrize(
+    "drawn",
+    [
+        "for name, run in {'a': 5}.items():\n    ax.plot(run, label=name)",
+        "for ax, part in zip(axes, kept.values()):\n    ax.plot(part)",
+        "names = [name for name in (5, 6)]",
+        "def name(run):\n    kept = 5\n    return kept",
+        "with open(5) as name:\n    pass",
+    ],
+)
+def test_what_loops_and_functions_call_their_own_leads_nowhere(tmp_path: Path, drawn: str) -> None:
+    cells = [
+        "kept = {'a': [1]}\naxes = []",
+        drawn,
+        "total = sum(name for run in kept.values() for name in run)\nworst = max(map(lambda part: part, kept['a']))",
+        "for name, part in kept.items():\n    study.claim('in a loop', part[0], above=0)",
+        "study.claim('it adds up', total + worst, above=0)",
+    ]
+    changed = [cell.replace("5", "7") for cell in cells]
+    assert digests(tmp_path, cells) == digests(tmp_path, changed)
+    assert digests(tmp_path, cells) != digests(tmp_path, [cell.replace("[1]", "[2]") for cell in cells])
+
+
+@pytest.mark.parametrize(
+    "loop",
+    [
+        "for part in kept.values():\n    part.append(5)",
+        "for part, rate in zip(kept.values(), [1, 2], strict=True):\n    part.append(5)",
+        "for i, part in enumerate(kept.values()):\n    part[i] = 5",
+        "for part in kept.values():\n    for each in part:\n        each.append(5)",
+    ],
+)
+def test_what_is_changed_through_a_loops_variable_counts(tmp_path: Path, loop: str) -> None:
+    cells = ["kept = {'a': []}", loop, "study.claim('it is kept', kept['a'][0], above=0)"]
+    assert digests(tmp_path, cells) != digests(tmp_path, [cell.replace("5", "7") for cell in cells])
+
+
 def test_words_must_be_plain_and_stand_once(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="plain text"):
         claims.stated(written(tmp_path, ["study.claim(f'{x} learns', 1, above=0)"]))

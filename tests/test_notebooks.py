@@ -111,7 +111,7 @@ def test_figures_have_alt_text(notebook: nbformat.NotebookNode) -> None:
     code = text(notebook, "code")
     assert "study.show(" in code
     assert not re.search(r"plt\.show\(|display\(fig", code), "a figure goes through study.show, with its alt text"
-    assert len(re.findall(r"study\.(?:show|animate)\(", code)) <= len(re.findall(r"\balt=", code))
+    assert len(re.findall(r"study\.(?:show|animate|explore)\(", code)) <= len(re.findall(r"\balt=", code))
 
 
 def test_exercises_are_known_and_have_cards(notebook: nbformat.NotebookNode) -> None:

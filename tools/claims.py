@@ -153,12 +153,46 @@ class _Chapter:
                 self._need(needed, self.inside[name])
 
 
-def _used(node: ast.AST) -> set[str]:
-    return {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
+def _used(node: ast.AST | list[Any]) -> set[str]:
+    """Names that must have a value before code can run: not the variables of its own loops and functions."""
+    match node:
+        case list():
+            return set().union(*map(_used, node))
+        case ast.Name():
+            return {node.id} if isinstance(node.ctx, ast.Load) else set()
+        case ast.For():
+            return _used(node.iter) | (_used([node.target, *node.body, *node.orelse]) - _stored(node.target))
+        case ast.With():
+            own = _stored([item.optional_vars for item in node.items if item.optional_vars])
+            return _used([item.context_expr for item in node.items]) | (_used(node.body) - own)
+        case ast.ListComp() | ast.SetComp() | ast.GeneratorExp() | ast.DictComp():
+            used: set[str] = set()
+            own = set()
+            for part in node.generators:
+                used |= _used(part.iter) - own
+                own |= _stored(part.target)
+                used |= _used(part.ifs) - own
+            made = [node.key, node.value] if isinstance(node, ast.DictComp) else [node.elt]
+            return used | (_used(made) - own)
+        case ast.FunctionDef() | ast.Lambda():
+            body = node.body if isinstance(node.body, list) else [node.body]
+            own = {argument.arg for argument in ast.walk(node.args) if isinstance(argument, ast.arg)}
+            own |= _stored(body) - _stored([n for n in ast.walk(node) if isinstance(n, ast.comprehension)])
+            return _used([node.args, *getattr(node, "decorator_list", [])]) | (_used(body) - own)
+    return _used(list(ast.iter_child_nodes(node)))
+
+
+def _stored(node: ast.AST | list[Any]) -> set[str]:
+    """Names that a piece of code, or pieces, binds."""
+    pieces = node if isinstance(node, list) else [node]
+    names = (n for piece in pieces for n in ast.walk(piece) if isinstance(n, ast.Name))
+    return {name.id for name in names if isinstance(name.ctx, ast.Store)}
 
 
 def _only_assigns(statement: ast.stmt) -> bool:
     """Whether a statement replaces all that it gives."""
+    if isinstance(statement, ast.FunctionDef | ast.ClassDef):
+        return True
     return isinstance(statement, ast.Assign) and all(
         isinstance(part, ast.Name | ast.Tuple | ast.List | ast.Store | ast.Starred)
         for target in statement.targets
@@ -167,24 +201,46 @@ def _only_assigns(statement: ast.stmt) -> bool:
 
 
 def _given(statement: ast.stmt) -> set[str]:
-    """Names that a statement binds or whose objects it changes: by assignment, by a call that is a statement."""
-    given: set[str] = set()
+    """Names that a statement binds or whose objects it changes."""
     if isinstance(statement, ast.FunctionDef | ast.ClassDef):
         return {statement.name}
+    imported = {(n.asname or n.name).split(".")[0] for n in ast.walk(statement) if isinstance(n, ast.alias)}
+    return _stored(statement) | _changed(statement) | imported
+
+
+def _changed(statement: ast.stmt) -> set[str]:
+    """Names whose objects a statement changes: by assignment to a part of them, by a call that is a statement."""
+    changed: set[str] = set()
     for node in ast.walk(statement):
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            given.add(node.id)
-        elif isinstance(node, ast.alias):
-            given.add((node.asname or node.name).split(".")[0])
-        elif isinstance(node, ast.Attribute | ast.Subscript) and isinstance(node.ctx, ast.Store):
-            given.add(_root(node))
+        if isinstance(node, ast.Attribute | ast.Subscript) and isinstance(node.ctx, ast.Store):
+            changed.add(_root(node))
         elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
             root = _root(node.value.func)
             if root not in SHOW_ONLY:
-                given.add(root)
+                changed.add(root)
                 if isinstance(node.value.func, ast.Name) or root == "companion":
-                    given |= {_root(a) for a in (*node.value.args, *(k.value for k in node.value.keywords))}
-    return given - {""}
+                    changed |= {_root(a) for a in (*node.value.args, *(k.value for k in node.value.keywords))}
+    for loop in reversed(list(ast.walk(statement))):  # from within: what a loop's variable changes, it runs over
+        if isinstance(loop, ast.For):
+            for names, over in _runs_over(loop.target, loop.iter):
+                if names & changed:
+                    changed |= over
+    return changed - {""}
+
+
+def _runs_over(target: ast.expr, iterated: ast.expr) -> Iterator[tuple[set[str], set[str]]]:
+    """A loop's variables, and the names of what their values are parts of."""
+    match iterated, target:
+        case ast.Call(func=ast.Name(id="zip"), args=args), ast.Tuple(elts=elts) if len(args) == len(elts):
+            for part, of in zip(elts, args, strict=True):
+                yield from _runs_over(part, of)
+        case ast.Call(func=ast.Name(id="enumerate"), args=[of, *_]), ast.Tuple(elts=[_, part]):
+            yield from _runs_over(part, of)
+        case _:
+            functions = {
+                _root(n.func) for n in ast.walk(iterated) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)
+            }
+            yield _stored(target), _used(iterated) - functions
 
 
 def _root(node: ast.AST) -> str:

@@ -7,6 +7,8 @@ Each is a function that returns Markdown; ``write_all`` writes them where the pa
 
 from __future__ import annotations
 
+import html
+import json
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +21,7 @@ import maps
 from chapters import CHAPTERS, cards, slug
 from claims import HELD, limit, margins, measured, runs_of
 from companion import study
+from companion.averaging import conventions
 from companion.study.rehearsals import ALARMS, number, rehearsed
 from costs import kept
 from environment import named, sizes
@@ -44,18 +47,19 @@ def tau_map() -> str:
     return raw(study.figure_html(maps.draw(final), maps.alt(final, "TD3"), caption)) + "\n" + said
 
 
-def raw(html: str) -> str:
-    return f"```{{raw}} html\n{html}\n```\n"
+def raw(code: str) -> str:
+    return f"```{{raw}} html\n{code}\n```\n"
 
 
 def decoder() -> str:
-    """One amount of averaging a row, in every measure of it."""
+    """The words of every library for `book/_static/book.js` to decode; below them an amount of averaging a row."""
+    words = html.escape(json.dumps(conventions._WORDS, ensure_ascii=False), quote=True)
     columns = ["tau", "decay", "window", "half_life", "mean_lag", "variance_ratio", "period"]
     rows = [f"| {' | '.join(name.replace('_', ' ') for name in columns)} |", "|" + "---:|" * len(columns)]
     for tau in TAUS:
         amount = companion.convert(tau=tau)
         rows.append(f"| {' | '.join(f'{getattr(amount, name):.5g}' for name in columns)} |")
-    return "\n".join(rows) + "\n"
+    return raw(f'<form class="decoder" data-words="{words}"></form>') + "\n" + "\n".join(rows) + "\n"
 
 
 def chapters() -> str:

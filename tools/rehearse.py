@@ -146,7 +146,7 @@ def perform(notebook: Path, *, forgiving: bool = False) -> list[dict[str, Any]]:
     def close(*arguments: Any, **options: Any) -> None:
         plt.close("all")
 
-    study.show = study.animate = close  # type: ignore[assignment]
+    study.show = study.animate = study.explore = close  # type: ignore[assignment]
     shell = InteractiveShell.instance()
     for source in code_of(notebook):
         result = shell.run_cell(source, store_history=True)

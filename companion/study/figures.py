@@ -44,7 +44,7 @@ def show(fig: Figure, alt: str, caption: str = "") -> None:
     Raises:
         ValueError: ``alt`` is empty.
     """
-    _send(_still_picture(fig, alt), alt, caption)
+    send_html(figure_html(fig, alt, caption), alt, caption)
 
 
 def show_svg(svg: str, width: int, alt: str, caption: str = "") -> None:
@@ -53,8 +53,17 @@ def show_svg(svg: str, width: int, alt: str, caption: str = "") -> None:
     Raises:
         ValueError: ``alt`` is empty.
     """
+    send_html(drawing_html(svg.encode(), width, alt, caption), alt, caption)
+
+
+def drawing_html(svg: bytes, width: int, alt: str, caption: str = "") -> str:
+    """A drawing that is SVG already as the HTML that :func:`show_svg` puts into the page.
+
+    Raises:
+        ValueError: ``alt`` is empty.
+    """
     check_alt(alt)
-    _send(_IMG.format(src=_uri(svg.encode(), "svg+xml"), alt=_escape(alt), width=width), alt, caption)
+    return _html(_IMG.format(src=_uri(svg, "svg+xml"), alt=_escape(alt), width=width), caption)
 
 
 def figure_html(fig: Figure, alt: str, caption: str = "") -> str:
@@ -108,7 +117,7 @@ def animate(
         raise ValueError(f"frames is {frames!r}; an animation needs one at least")
     still, width = _uri(png(pictures[-1]), "png"), _width(pictures[-1], MOVING_DPI)
     img = _IMG.format(src=_uri(webp(pictures, round(1000 / fps)), "webp"), alt=_escape(alt), width=width)
-    _send(_PICTURE.format(still=still, img=img), alt, caption)
+    send_html(_html(_PICTURE.format(still=still, img=img), caption), alt, caption)
 
 
 def webp(pictures: list[Image.Image], milliseconds: int) -> bytes:
@@ -146,9 +155,9 @@ def _still_picture(fig: Figure, alt: str) -> str:
     return _IMG.format(src=_uri(png(picture), "png"), alt=_escape(alt), width=_width(picture, STILL_DPI))
 
 
-def _send(picture: str, alt: str, caption: str) -> None:
-    plain = f"[figure: {alt}]" + (f"\n{caption}" if caption else "")
-    send({"text/html": _html(picture, caption), "text/plain": plain})
+def send_html(page: str, alt: str, caption: str) -> None:
+    """Put HTML into the page, and for a plain script what it shows, in words."""
+    send({"text/html": page, "text/plain": f"[figure: {alt}]" + (f"\n{caption}" if caption else "")})
 
 
 def _html(picture: str, caption: str) -> str:
