@@ -53,7 +53,7 @@ def raw(code: str) -> str:
 
 def decoder() -> str:
     """The words of every library for `book/_static/book.js` to decode; below them an amount of averaging a row."""
-    words = html.escape(json.dumps(conventions._WORDS, ensure_ascii=False), quote=True)
+    words = html.escape(json.dumps(conventions.WORDS, ensure_ascii=False), quote=True)
     columns = ["tau", "decay", "window", "half_life", "mean_lag", "variance_ratio", "period"]
     rows = [f"| {' | '.join(name.replace('_', ' ') for name in columns)} |", "|" + "---:|" * len(columns)]
     for tau in TAUS:

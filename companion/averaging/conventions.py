@@ -121,8 +121,8 @@ def equivalent_period(tau: Weight) -> Weight:
     return _elementwise(tau, "tau", lambda tau: np.asarray(np.divide(2.0, tau) - 1.0))
 
 
-# Each word as its library spells it, and which of the four quantities below it is.
-_WORDS = (
+# Each word as its library spells it, which of the four quantities below it is, and who writes it.
+WORDS = (
     ("tau", "tau", "the papers of DDPG, TD3 and SAC; Stable-Baselines3, CleanRL, TorchRL"),
     ("step_size", "tau", "optax"),
     ("momentum", "tau", "MMEngine; BatchNorm in torch.nn"),
@@ -179,7 +179,7 @@ class Convention:
     def _words(self) -> list[tuple[str, str]]:
         values = {"tau": f"{self.tau:.12g}", "decay": f"{self.decay:.12g}", "period": f"{self.period:.6g}"}
         values["steps"] = f"{values['period']}*n"  # they count environment steps, n from one update to the next
-        return [(f"{word}={values[quantity]}", libraries) for word, quantity, libraries in _WORDS]
+        return [(f"{word}={values[quantity]}", libraries) for word, quantity, libraries in WORDS]
 
     def __str__(self) -> str:
         meanings, words = self._meanings(), self._words()

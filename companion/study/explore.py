@@ -74,7 +74,7 @@ def explore(
     says, pictures, places = [], [], []
     for values in states:
         says.append(draw(*values))
-        pictures.append(_drawn(fig))
+        pictures.append(drawn(fig))
         if spots is not None:
             axes, x, y = spots(*values)
             right, up = axes.transData.transform((x, y)) / fig.dpi * 72
@@ -100,7 +100,7 @@ def explore(
     send_html(page, alt, caption)
 
 
-def _drawn(fig: Figure) -> ElementTree.Element:
+def drawn(fig: Figure) -> ElementTree.Element:
     """The figure as an SVG tree without what a page does not need."""
     buffer = io.BytesIO()
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "companion"}):

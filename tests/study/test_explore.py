@@ -74,8 +74,8 @@ def state_of(svg, data, state):
 @pytest.mark.parametrize("start", [0, 1, 2])
 def test_every_state_comes_back_as_it_was_drawn(page, monkeypatch, start):
     drawn = []
-    original = explore._drawn
-    monkeypatch.setattr(explore, "_drawn", lambda fig: drawn.append(original(fig)) or drawn[-1])
+    original = explore.drawn
+    monkeypatch.setattr(explore, "drawn", lambda fig: drawn.append(original(fig)) or drawn[-1])
     fig, draw = moving()
     study.explore(fig, draw, {"τ": TAUS}, alt="A line", start=[start])
     wanted = [ElementTree.canonicalize(ElementTree.tostring(svg)) for svg in drawn]
