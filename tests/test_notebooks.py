@@ -137,6 +137,8 @@ def test_every_exercise_stands_in_a_chapter() -> None:
 def test_a_chapter_is_read_in_an_hour(notebook: nbformat.NotebookNode) -> None:
     words = re.sub(r"\$\$.*?\$\$|\]\([^)]*\)", " ", prose(notebook), flags=re.S).split()
     assert len(words) <= 3_000
+    with_cards = re.sub(r"\$\$.*?\$\$|\$[^$\n]*\$", " ", text(notebook, "markdown"), flags=re.S).split()
+    assert len(with_cards) <= 3_000, "listings and cards are read, too"
     assert len(notebook.cells) <= 60
     for cell in notebook.cells:
         tags = cell.metadata.get("tags", [])

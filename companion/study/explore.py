@@ -4,7 +4,6 @@ import html
 import io
 import itertools
 import json
-import math
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -67,7 +66,7 @@ def explore(
         raise ValueError(f"start is {chosen}; give an index below {sizes}, one for each of {list(controls)}")
 
     states = list(itertools.product(*controls.values()))
-    first = math.prod(sizes[1:]) and sum(i * math.prod(sizes[d + 1 :]) for d, i in enumerate(chosen))
+    first = list(itertools.product(*map(range, sizes))).index(tuple(chosen))
     draw(*states[first])
     fig.draw_without_rendering()
     fig.set_layout_engine("none")  # settled once: axes that breathe with their tick labels would shake

@@ -31,24 +31,29 @@ def never_more_than_half(answer: Answer) -> None:
     )
 
 
+def is_right(answer: Answer, part: int, hint: str) -> None:
+    for loss in LOSSES:
+        matches(answer(loss)[part], counted_twice(loss)[part], f"At L = {loss} {hint}")
+
+
 def is_the_loss(answer: Answer) -> None:
     """The loss, at any L."""
-    for loss in LOSSES:
-        hint = (
-            f"At L = {loss} the loss is off. Let a be the own key's weight and S that of the others: L is "
-            "log((a + S)/a), and yours has 2a + S above the same a. Write (2a + S)/a with the help of (a + S)/a."
-        )
-        matches(answer(loss)[0], counted_twice(loss)[0], hint)
+    is_right(
+        answer,
+        0,
+        "the loss is off. Let a be the own key's weight and S that of the others: L is log((a + S)/a), and yours has "
+        "2a + S above the same a. Write (2a + S)/a with the help of (a + S)/a.",
+    )
 
 
 def is_its_slope(answer: Answer) -> None:
     """The factor of its gradient."""
-    for loss in LOSSES:
-        hint = (
-            f"At L = {loss} the factor is off. Your loss is a function of L alone, so its gradient is that of L times "
-            "the derivative of that function."
-        )
-        matches(answer(loss)[1], counted_twice(loss)[1], hint)
+    is_right(
+        answer,
+        1,
+        "the factor is off. Your loss is a function of L alone, so its gradient is that of L times the derivative of "
+        "that function.",
+    )
 
 
 def survives(answer: Answer) -> None:
