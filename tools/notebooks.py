@@ -49,7 +49,7 @@ def package_key() -> str:
     """Digest of all that every notebook's result depends on, besides its own text and rehearsals."""
     digest = hashlib.sha256()
     files = [ROOT / "requirements.txt", ROOT / "pyproject.toml"]
-    files += [f for f in sorted((ROOT / "companion").rglob("*")) if f.suffix in {".py", ".nc"}]
+    files += [f for f in sorted((ROOT / "companion").rglob("*")) if f.suffix in {".py", ".js", ".nc"}]
     for file in files:
         digest.update(str(file.relative_to(ROOT)).encode() + b"\0" + file.read_bytes())
     digest.update(f"{sys.version_info[:2]} {os.environ.get('COMPANION_BUDGET', '')}".encode())

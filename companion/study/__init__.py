@@ -7,6 +7,7 @@ from companion.seeds import seed
 from companion.study.budgets import Budget, budget
 from companion.study.claims import claim, recorded, tally
 from companion.study.diagrams import Diagram, diagram
+from companion.study.dots import explore_dots
 from companion.study.explore import explore
 from companion.study.figures import animate, figure_html, show
 from companion.study.looks import ONLINE, TARGET, looks, style
@@ -30,6 +31,7 @@ __all__ = [
     "curves",
     "diagram",
     "explore",
+    "explore_dots",
     "figure_html",
     "interval",
     "iqm",

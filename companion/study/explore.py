@@ -13,6 +13,7 @@ from xml.etree import ElementTree
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from companion.study.figures import check_alt, drawing_html, send_html
@@ -103,7 +104,7 @@ def drawn(fig: Figure) -> ElementTree.Element:
     """The figure as an SVG tree without what a page does not need."""
     buffer = io.BytesIO()
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "companion"}):
-        fig.savefig(buffer, format="svg", metadata={"Date": None})
+        FigureCanvasSVG(fig).print_svg(buffer, metadata={"Date": None})  # `savefig` would draw it twice
     ElementTree.register_namespace("", _SVG)
     ElementTree.register_namespace("xlink", _LINK)
     svg = ElementTree.fromstring(buffer.getvalue())
