@@ -11,7 +11,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Page, expect
 
 import strip
 from chapters import CHAPTERS
@@ -26,15 +26,22 @@ CELLS = [
     'print("It stopped,", run.attrs["interrupted"] is not None)',
 ]
 
+MOVING = [
+    "import matplotlib.pyplot as plt\nfrom companion import study",
+    "fig, ax = plt.subplots()\n(dot,) = ax.plot([0], [0], 'o')\n\ndef draw(i):\n    dot.set_data([i / 50], [0])\n"
+    "    return f'The dot is at {i}.'\n\nstudy.explore(fig, draw, {'place': [0, 1, 2]}, alt='A dot')",
+]
+
 
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A repository with the book's chapters, and a short notebook that trains for long."""
+    """A repository with the book's chapters, a short notebook that trains for long, and one with a figure to move."""
     root = tmp_path_factory.mktemp("repository")
     shutil.copytree(ROOT / "notebooks", root / "notebooks", ignore=shutil.ignore_patterns(".*"))
-    cells = [nbformat.v4.new_code_cell(source) for source in CELLS]
-    short = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": strip.KERNEL})  # or else it asks for one
-    nbformat.write(short, root / "notebooks" / "short.ipynb")
+    for name, sources in (("short", CELLS), ("moving", MOVING)):
+        cells = [nbformat.v4.new_code_cell(source) for source in sources]
+        made = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": strip.KERNEL})  # or else it asks for one
+        nbformat.write(made, root / "notebooks" / f"{name}.ipynb")
     return as_cloned(root)
 
 
@@ -62,14 +69,32 @@ def lab(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         server.wait()
 
 
-def test_a_notebook_runs_is_interrupted_and_saved(lab: str, repository: Path, browser: Browser) -> None:
+def ran(browser: Browser, address: str) -> Page:
+    """A notebook of whose cells the first two are started."""
     tab = browser.new_page()
-    tab.goto(f"{lab}lab/tree/short.ipynb?reset")
-    cells = tab.locator(".jp-Notebook .jp-CodeCell")
-    cells.first.locator(".cm-content").click(timeout=60_000)
+    tab.goto(address)
+    tab.locator(".jp-Notebook .jp-CodeCell").first.locator(".cm-content").click(timeout=60_000)
     expect(tab.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]")).to_be_attached(timeout=60_000)
     for _ in range(2):
         tab.keyboard.press("Shift+Enter")
+    return tab
+
+
+def test_a_figure_is_moved_by_keyboard(lab: str, browser: Browser) -> None:
+    tab = ran(browser, f"{lab}lab/tree/moving.ipynb?reset")
+    figure = tab.locator(".jp-OutputArea-output .explore")
+    expect(figure).to_contain_text("The dot is at 0.", timeout=60_000)
+    before = figure.locator("svg").inner_html()
+    figure.locator("input").focus()
+    tab.keyboard.press("End")
+    expect(figure).to_contain_text("The dot is at 2.")
+    assert figure.locator("svg").inner_html() != before
+    tab.close()
+
+
+def test_a_notebook_runs_is_interrupted_and_saved(lab: str, repository: Path, browser: Browser) -> None:
+    tab = ran(browser, f"{lab}lab/tree/short.ipynb?reset")
+    cells = tab.locator(".jp-Notebook .jp-CodeCell")
     bar = cells.nth(1).locator(".jp-OutputArea-output")
     expect(bar).to_contain_text("step", timeout=60_000)  # training is on
     tab.keyboard.press("Escape")

@@ -1,8 +1,12 @@
 """What a reader can move, type and answer in the pages: by keyboard, offline, and what is left without scripts."""
 
+import html as escapes
+import json
+import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -14,6 +18,15 @@ from .conftest import HTML, PAGES
 
 pytestmark = pytest.mark.site
 WITH_FIGURES = [name for name in PAGES if (p := HTML / f"{name}.html").exists() and 'class="explore"' in p.read_text()]
+
+
+def states_of(name: str) -> list[dict[str, Any]]:
+    """What each of a page's figures holds."""
+    page = (HTML / f"{name}.html").read_text(encoding="utf-8")
+    return [json.loads(escapes.unescape(held)) for held in re.findall(r'data-states="([^"]*)"', page)]
+
+
+WITH_DOTS = [name for name in WITH_FIGURES if any(held["spots"] for held in states_of(name))]
 CHAPTERS = [name for name in PAGES if name.startswith("notebooks/")]
 MOST = 400_000
 
@@ -48,6 +61,32 @@ def test_a_figure_is_moved_by_keyboard(name: str, tab: Page, address: str) -> No
             assert len(seen) == min(3, 1 + int(slider.get_attribute("max"))), "words and picture follow the slider"
         inside = "e => e.getBoundingClientRect().right <= innerWidth + 1"
         assert all(figure.locator("input, svg, output").nth(i).evaluate(inside) for i in range(3))
+
+
+def test_some_page_has_dots_to_point_at(html: Path) -> None:
+    assert WITH_DOTS
+
+
+@pytest.mark.parametrize("name", WITH_DOTS)
+def test_a_dot_is_pointed_at(name: str, tab: Page, address: str) -> None:
+    settled(tab, f"{address}/{name}.html")
+    for figure, held in zip(tab.locator(".explore").all(), states_of(name), strict=True):
+        spots = held["spots"]
+        if not spots:
+            continue
+        apart = [min(math.dist(one, other) for other in spots if other is not one) for one in spots]
+        far = sorted(range(len(spots)), key=apart.__getitem__)[-3:]  # the dots that a finger cannot miss
+        picture = figure.locator("svg").first
+        picture.scroll_into_view_if_needed()
+        for state in far:
+            place = (
+                "(svg, p) => { const at = new DOMPoint(...p).matrixTransform(svg.getScreenCTM()); return [at.x, at.y] }"
+            )
+            tab.mouse.click(*picture.evaluate(place, spots[state]))
+            expect(figure.locator(".explore-controls p")).to_have_text(held["says"][state])
+            chosen = [slider.get_attribute("aria-valuetext") for slider in figure.locator("input").all()]
+            *_, (_, last) = held["controls"]
+            assert chosen[-1] == last[state % len(last)]
 
 
 @pytest.mark.parametrize("name", WITH_FIGURES)

@@ -33,4 +33,18 @@ RECORDINGS = [
         {"tau": [0.3, 0.1, 0.03, 0.01, 0.003], "target_actor": [True, False], "steps": 20_000},
         seeds=8,
     ),
+    Recording(
+        "ddpg-actor-copy-halfcheetah",
+        "DDPG on MuJoCo's HalfCheetah-v5 with and without a slow copy of the actor",
+        "companion.rl:train",
+        ("ddpg", "HalfCheetah-v5"),
+        {
+            "target_actor": [True, False],
+            "steps": 60_000,
+            "learning_starts": 1_000,
+            "evaluate_every": 6_000,
+            "evaluation_episodes": 3,
+        },
+        seeds=8,
+    ),
 ]
