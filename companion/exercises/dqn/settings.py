@@ -44,8 +44,8 @@ EXERCISE = Exercise(
     minutes=180,
     expects="a dict of settings, such as {'period': 100}",
     solution=settings,
-    why="Found by a sweep of 48 settings on seeds 0 to 7. Most of the gain is the squared error: with the error "
-    "clipped at 1, a fall from a state believed to be worth 30 weighs no more than an error of 1. Since the seeds are "
+    why="Found by a sweep of 48 settings on seeds 0 to 7. With the error clipped at 1 these settings run away. "
+    "The squared error permits so short a period, for a fall then pulls with its whole error. Since the seeds are "
     "fresh, a setting near the line passes one day and fails the next. Yours may be better.",
     checks=[are_settings, learns],
     value=True,
