@@ -165,6 +165,8 @@ def reading(da: xr.DataArray, form: str = ",.0f", dim: str = "seed") -> str:
         raise ValueError(f"da has the dimensions {list(da.dims)}; select until {dim!r} alone is left")
     low, high = band(da, dim).values
     centre = float(iqm(da, dim))
+    sign = form[:1] if form[:1] in ("+", "-", " ") else ""
+    form = f"{sign}z{form.removeprefix(sign)}"  # what rounds to zero is no "-0"
     if da.sizes[dim] < FEW:
         return f"{centre:{form}} ({low:{form}} to {high:{form}})"
     return f"{centre:{form}} [{low:{form}}, {high:{form}}]"

@@ -187,5 +187,8 @@ def test_a_reading_is_the_mean_and_its_interval_as_text():
     low, high = interval(eight).values
     assert statistics.reading(eight, ".1f") == f"3.5 [{low:.1f}, {high:.1f}]"
     assert statistics.reading(eight.rename(seed="agent"), "+.1f", "agent").startswith("+3.5 [")
+    nearly = xr.DataArray([-0.3, -0.1, 0.2], dims=["seed"])
+    assert statistics.reading(nearly) == "0 (0 to 0)"
+    assert statistics.reading(nearly, "+,.0f") == "+0 (+0 to +0)"
     with pytest.raises(ValueError, match=r"dimensions \['seed', 'step'\]; select until 'seed' alone is left"):
         statistics.reading(values.expand_dims(step=2).transpose("seed", "step"))

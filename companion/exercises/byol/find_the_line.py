@@ -66,7 +66,7 @@ EXERCISE = Exercise(
     why="It should read `z = z.detach()`. The stop-gradient stands on the wrong side: the *prediction* is taken as "
     "given, and the target is pulled towards it. The predictor never learns, so it is a fixed random map; and what "
     "moves is exactly the side that must hold still. There is a `detach` in the code, the shapes are right, and the "
-    "loss is low. Only the embeddings could have told.",
+    "loss is low. The loss could not have told; the embeddings could, or a look at which weights have a gradient.",
     checks=checks_of_a_line(LISTING, INNOCENT),
     value=True,
 )

@@ -1,5 +1,5 @@
-"""One direction of the two-dimensional BYOL is left: a weight of size `length`, a predictor that begins at `q` and
-learns `rate` times as fast, and a share `rho` that both views have in common. Write
+"""One direction of the two-dimensional BYOL is left: a weight of size `length`, above 0, a predictor that begins at `q`
+and learns `rate` times as fast, and a share `rho` that both views have in common. Write
 `final_length(length, q, rate, rho)`: the size of the weight at the end. Derive it from what (9.5c) keeps constant.
 First predict which rates collapse. (A predictor may begin negative: mind what (9.5a) then does.)
 """

@@ -66,10 +66,11 @@ EXERCISE = Exercise(
     expects="a function of (w, rate) that returns a number",
     solution=updates_to_zero,
     why="By (5.3) an update moves $w$ by the rate times $1 - \\tanh^2 w = 1/\\cosh^2 w$, so that it takes $\\int_0^w "
-    "\\cosh^2 = w/2 + \\sinh(2w)/4$, divided by the rate. From $w = 3$ with 0.01 these are 5,193 updates, most of them "
-    "spent near full torque, where hardly any slope gets through. Adam divides the slope by its own size. Equal slopes "
-    "would take it $w$ / rate, which is 300 updates; it needs 175, since the slopes grow and Adam's estimate of their "
-    "size lags behind. So *saturation* alone is no trap under Adam. With many states it can be one: where they share "
-    "weights, the gradients of states in the middle of the range outweigh those of states at its ends.",
+    "\\cosh^2 = w/2 + \\sinh(2w)/4$, divided by the rate. From $w = 3$ with 0.01 the integral gives 5,193 updates"
+    " (a loop takes 5,196), most of them spent near full torque, where hardly any slope gets through. Adam "
+    "divides the slope by its own size. Equal slopes would take it $w$ / rate, which is 300 updates; it needs "
+    "175, since the slopes grow and Adam's estimate of their size lags behind. So *saturation* alone is no trap "
+    "under Adam. With many states it can be one: where they share weights, the gradients of states in the middle "
+    "of the range outweigh those of states at its ends.",
     checks=[small_torques, full_torque, any_rate],
 )
