@@ -1,5 +1,7 @@
 """A map whose dots can be asked: point at a member's final value and see the whole of its run."""
 
+from typing import Any
+
 import matplotlib.pyplot as plt
 import numpy as np
 import xarray as xr
@@ -22,12 +24,13 @@ def explore_dots(
     over: str = "step",
     beside: xr.DataArray | None = None,
     names: tuple[str, str] = ("this agent", "beside it"),
-    start: tuple[int, int] = (0, 0),
+    start: tuple[Any, int] | None = None,
+    limits: tuple[float, float] | None = None,
 ) -> None:
     """Show a map of ``score`` across ``x``, and beside it the run of the one member that the reader points at.
 
     The dots are chosen by mouse or finger, or with a slider for ``x`` and one for the seed; the curves of the other
-    seeds at the same ``x`` are drawn pale. Where scripts do not run it is a still picture of the member at ``start``.
+    seeds at the same ``x`` are drawn pale. Where scripts do not run it is a still picture of the member ``start``.
 
     Args:
         score: what each dot stands for, with the dimensions ``x`` and ``seed``.
@@ -39,11 +42,12 @@ def explore_dots(
         over: the dimension along a run.
         beside: another run of each member, of the same form as ``course``, drawn with it.
         names: what the curves of ``course`` and ``beside`` are called.
-        start: the indices along ``x`` and ``seed`` of the member to begin with.
+        start: the value of ``x`` and the seed of the member to begin with; by default the first of both.
+        limits: the two ends of the runs' axis; by default all values are within.
 
     Raises:
         ValueError: an array has other dimensions, or ``course`` or ``beside`` other values of ``x`` or ``seed`` than
-            ``score``, or no finite one; and whatever :func:`explore` refuses.
+            ``score``, or no finite one; ``start`` is no member; and whatever :func:`explore` refuses.
     """
     runs = {"course": course} if beside is None else {"course": course, "beside": beside}
     for name, da in {"score": score, **runs}.items():
@@ -57,7 +61,12 @@ def explore_dots(
     if not (finite := values[np.isfinite(values)]).size:
         raise ValueError("course has no finite value; there is nothing to point at")
     score = score.transpose(x, "seed")
-    seeds = score["seed"].values.tolist()
+    if score[x].dtype.kind in "iuf":
+        score = score.sortby(x)  # the slider goes the axis's way
+    settings, seeds = score[x].values.tolist(), score["seed"].values.tolist()
+    first = start or (settings[0], seeds[0])
+    if first[0] not in settings or first[1] not in seeds:
+        raise ValueError(f"start is {start}; give one of {x} = {settings}, and one of the seeds {seeds}")
 
     fig, (left, right) = plt.subplots(1, 2, figsize=(9.2, 4.6))
     across(left, score, x=x, look={"color": TARGET, "linestyle": "--", "marker": "s"}, legend=False)
@@ -69,15 +78,15 @@ def explore_dots(
     shown = [right.plot([], [], label=name, zorder=4, **look)[0] for name, look in zip(names, looks, strict=True)]
     low, high = finite.min(), finite.max()
     right.set(xlabel=over, title=" ", xlim=(0, float(course[over].max())))
-    right.set_ylim(low - 0.05 * (high - low), high + 0.05 * (high - low))
+    right.set_ylim(limits or (low - 0.05 * (high - low), high + 0.05 * (high - low)))
     if beside is not None:
         right.legend(loc="lower right", fontsize=11, frameon=True)
 
-    def place(value: object, seed: object) -> tuple[Axes, float, float]:
-        at = places[score[x].values.tolist().index(value), seeds.index(seed)]
+    def place(value: Any, seed: int) -> tuple[Axes, float, float]:
+        at = places[settings.index(value), seeds.index(seed)]
         return left, float(at[0]), float(at[1]) if np.isfinite(at[1]) else left.get_ylim()[0]
 
-    def draw(value: object, seed: object) -> str:
+    def draw(value: Any, seed: int) -> str:
         same = score.sel({x: value})
         got = float(same.sel(seed=seed))
         ring.set_data(*[[number] for number in place(value, seed)[1:]])
@@ -94,11 +103,11 @@ def explore_dots(
     explore(
         fig,
         draw,
-        {x: score[x].values.tolist(), "seed": seeds},
+        {x: settings, "seed": seeds},
         alt=alt,
         caption=caption,
-        start=start,
-        spots=lambda value, seed: place(value, seed),
+        start=(settings.index(first[0]), seeds.index(first[1])),
+        spots=place,
     )
 
 

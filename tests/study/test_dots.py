@@ -39,10 +39,10 @@ def test_what_is_shown_belongs_to_the_member_that_was_chosen(shown):
     course, other = runs(0), runs(1)
     score = course.isel(step=-1)
     names = ("predicted", "obtained")
-    study.explore_dots(score, course, beside=other, names=names, alt="Dots", start=(1, 2))
+    study.explore_dots(score, course, beside=other, names=names, alt="Dots", start=(0.1, 9))
     (fig, draw, controls, rest), *more = shown
     assert not more
-    assert controls == {"tau": TAUS, "seed": SEEDS}
+    assert controls == {"tau": sorted(TAUS), "seed": SEEDS}, "the slider goes the axis's way"
     assert rest["start"] == (1, 2)
     left, right = fig.axes
     by_name = {line.get_label(): line for line in right.lines}
@@ -83,6 +83,8 @@ def test_no_two_dots_share_a_place_and_the_axes_never_move(shown):
         limits.add(tuple((ax.get_xlim(), ax.get_ylim()) for ax in fig.axes))
     assert len(limits) == 1
     low, high = fig.axes[1].get_ylim()
+    study.explore_dots(course.isel(step=-1), course, alt="Dots", limits=(-7.0, 5.0))
+    assert shown[-1][0].axes[1].get_ylim() == (-7, 5)
     assert low < float(course.min()) < float(course.max()) < high
 
 
@@ -94,6 +96,8 @@ def test_no_two_dots_share_a_place_and_the_axes_never_move(shown):
         ({"beside": runs().isel(seed=[0, 1])}, r"beside has seed = \[4 7\], score has \[4 7 9\]; select the same"),
         ({"course": runs().isel(tau=[2, 1, 0])}, r"course has tau = \[0.01 0.1  1.  \], score has"),
         ({"course": runs() * np.nan}, "course has no finite value"),
+        ({"start": (0.2, 4)}, r"start is \(0.2, 4\); give one of tau = \[0.01, 0.1, 1.0\], and one of the seeds"),
+        ({"start": (0.1, 5)}, r"start is \(0.1, 5\)"),
         ({"over": "epoch"}, "course has the dimensions"),
     ],
 )
