@@ -27,7 +27,7 @@ def wrong_mean() -> Wrong:
 
 
 def test_the_mean_halves_what_variance_makes():
-    """Two strangers' mean leaves half of a single critic's error, or a little more, whatever the draws."""
+    """Two strangers' mean leaves nearly two thirds of a single critic's error, whatever the draws."""
     assert overestimation_of_the_mean(4_000) == pytest.approx(0.136, abs=0.015)
 
 

@@ -57,7 +57,7 @@ def is_positive(answer: Answer) -> None:
 
 
 def is_what_is_left(answer: Answer) -> None:
-    """Half of a single critic's, or a little more."""
+    """Nearly two thirds of a single critic's."""
     got = float(answer)
     expect(
         got < 0.18,
@@ -77,12 +77,12 @@ EXERCISE = Exercise(
     minutes=10,
     expects="a number",
     solution=overestimation_of_the_mean,
-    why="Half is left, and a little more. Where the error $\\varepsilon(a)$ is small, the top of $-a^2 + "
-    "\\varepsilon(a)$ lies at $a \\approx \\varepsilon'/2$; there $\\varepsilon + \\varepsilon'^2/4$ is believed and "
-    "$-\\varepsilon'^2/4$ obtained. That is too high by $\\varepsilon'^2/2$ on average, in proportion to the error's "
-    "*variance*, which the mean of two strangers halves. (Our errors are not that small.) No price is paid at the "
-    "start, and the policy ends better. Two critics that share data and labels are siblings: their mean is hardly "
-    "better than one.",
+    why="By the following argument half is left; here it is nearly two thirds. Where the error $\\varepsilon(a)$ is "
+    "small, the top of $-a^2 + \\varepsilon(a)$ lies at $a \\approx \\varepsilon'/2$; there $\\varepsilon + "
+    "\\varepsilon'^2/4$ is believed and $-\\varepsilon'^2/4$ obtained. That is too high by $\\varepsilon'^2/2$ on "
+    "average, in proportion to the error's *variance*, which the mean of two strangers halves. (Our errors are "
+    "not that small.) No price is paid at the start, and the policy ends better. Two critics that share data and "
+    "labels are siblings: their mean is hardly better than one.",
     checks=[is_a_number, is_positive, is_what_is_left],
     value=True,
 )
