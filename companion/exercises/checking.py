@@ -1,8 +1,10 @@
 """An answer is checked, and the report shown; or the solution is."""
 
 import ast
+import builtins
 import inspect
 import linecache
+import symtable
 import textwrap
 import traceback
 from dataclasses import dataclass, field
@@ -86,9 +88,37 @@ def solution(name: str) -> None:
         ValueError: there is no such exercise; names the nearest.
     """
     exercise = find(name)
-    source = textwrap.dedent(inspect.getsource(exercise.solution)).rstrip()
+    source = _source(exercise.solution)
     markdown = f"```python\n{source}\n```\n\n{exercise.why.strip()}"
     send({"text/markdown": markdown, "text/plain": f"{source}\n\n{exercise.why.strip()}"})
+
+
+def _source(solution: Any) -> str:
+    """A solution's source, behind the imports of all that it takes from its file: it runs wherever it is pasted."""
+    source = textwrap.dedent(inspect.getsource(solution)).rstrip()
+    module = inspect.getmodule(solution)
+    assert module is not None
+    needed = _taken(symtable.symtable(source, module.__name__, "exec")) - {solution.__name__} - set(dir(builtins))
+    lines = []
+    for statement in ast.parse(inspect.getsource(module)).body:
+        if isinstance(statement, ast.Import | ast.ImportFrom):
+            chosen = [alias for alias in statement.names if (alias.asname or alias.name.partition(".")[0]) in needed]
+            needed -= {alias.asname or alias.name.partition(".")[0] for alias in chosen}
+            statement.names = chosen
+            lines += [ast.unparse(statement)] if chosen else []
+    if needed:  # its file has them
+        lines.append(f"from {module.__name__} import {', '.join(sorted(needed))}")
+    return "\n".join([*lines, "", "", source]).lstrip()
+
+
+def _taken(table: symtable.SymbolTable) -> set[str]:
+    """Names that code takes from around it."""
+    outermost = table.get_type() == "module"
+    own = {symbol.get_name() for symbol in table.get_symbols() if symbol.is_assigned() or symbol.is_imported()}
+    used = {s.get_name() for s in table.get_symbols() if s.is_referenced() and (outermost or s.is_global())}
+    for inner in table.get_children():
+        used |= _taken(inner)
+    return used - own if outermost else used
 
 
 def _examine(exercise: Exercise, answer: Any) -> Report:

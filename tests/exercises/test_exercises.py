@@ -12,7 +12,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from companion.exercises import Exercise, check, find, topics
+from companion.exercises import Exercise, check, find, solution, topics
 
 EXERCISES = {exercise.name: exercise for of_topic in topics().values() for exercise in of_topic}
 WITH_A_LISTING = [name for name, each in EXERCISES.items() if hasattr(sys.modules[each.solution.__module__], "LISTING")]
@@ -31,8 +31,17 @@ def exercise(request: pytest.FixtureRequest) -> Exercise:
     return EXERCISES[request.param]
 
 
-def test_its_solution_passes(exercise: Exercise) -> None:
-    report = check(exercise.name, exercise.right_answer())
+def test_its_solution_passes_where_it_is_pasted(
+    exercise: Exercise, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    solution(exercise.name)
+    source = capsys.readouterr().out.removesuffix(f"{exercise.why.strip()}\n")
+    cell = tmp_path / "cell.py"
+    cell.write_text(source, encoding="utf-8")
+    names: dict = {}
+    exec(compile(source, cell, "exec"), names)
+    pasted = names[exercise.solution.__name__]
+    report = check(exercise.name, pasted() if exercise.value else pasted)
     assert report, f"the solution fails: {report.hint}"
     assert len(report.right) == len(exercise.checks)
 

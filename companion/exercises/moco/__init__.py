@@ -21,8 +21,8 @@ ORDER = torch.tensor([2, 0, 4, 1, 3])
 """A permutation that is not its own inverse."""
 
 
-def info_nce(query: Tensor, key: Tensor, queue: Tensor, temperature: float) -> Tensor:
-    """Cross-entropy of telling each query's own key from those of the queue, the mean over the batch."""
+def info_nce(query: Tensor, key: Tensor, queue: Tensor, temperature: float) -> Float[Tensor, " batch"]:
+    """Cross-entropy of telling each query's own key from those of the queue; as in the chapter, one for each query."""
     own = (query * key).sum(1, keepdim=True)
     logits = torch.cat((own, query @ queue.T), 1) / temperature
-    return (logits.logsumexp(1) - logits[:, 0]).mean()
+    return logits.logsumexp(1) - logits[:, 0]

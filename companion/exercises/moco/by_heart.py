@@ -29,7 +29,7 @@ class MoCo:
         query = normalize(self.online(views.first), dim=1)
         with torch.no_grad():
             self.key = normalize(self.target(views.second), dim=1)[views.order.argsort()]
-        return info_nce(query, self.key, self.queue, self.temperature)
+        return info_nce(query, self.key, self.queue, self.temperature).mean()
 
     def follow(self) -> None:
         self.target.update(self.online)
