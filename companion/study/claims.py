@@ -61,7 +61,8 @@ class Claim:
         if self.frozen or not often:
             return measured
         worst = rehearsed(str(self.chapter))[self.words].worst(self.bound)
-        return f"{measured}; held in {often}, {_span(worst)}"
+        each = "at worst " if np.size(self.values) > 1 else ""  # a rehearsal's number that is nearest to the bound
+        return f"{measured}; held in {often}, {each}{_span(worst)}"
 
     @property
     def status(self) -> str:

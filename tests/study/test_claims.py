@@ -119,8 +119,10 @@ class TestWhatIsSaid:
         claims.begin("a-chapter")
         study.claim("always", -30, below=-15)
         study.claim("leads in {held}", 2, above=0)
-        first, second = capsys.readouterr().out.splitlines()
+        study.claim("always", [-30, -70], below=-15)
+        first, second, third = capsys.readouterr().out.splitlines()
         assert first == ("✓ holds: always (measured −30, bound: below −15; held in 2 of 2 rehearsals, −41 to −19)")
+        assert third.endswith("(measured −70 to −30, bound: below −15; held in 2 of 2 rehearsals, at worst −41 to −19)")
         assert second.startswith("✓ holds: leads in 1 of 2 rehearsals (measured 2, bound: above 0; held in 1 of 2")
         rehearsals.rehearsed.cache_clear()
 
