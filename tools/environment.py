@@ -176,7 +176,7 @@ def main() -> None:
     elif large := next((size for build, size in sizes().items() if build != "cpu" and sys.platform == "linux"), None):
         print(
             f"About {large['download_mb'] / 1000:.1f} GB will be downloaded, most of it torch for CUDA. Without a "
-            'GPU, stop here and see "Without a GPU" in README.md: the small build is enough.',
+            'GPU, stop here and see "On Linux without a GPU" in README.md: the small build is enough.',
             flush=True,
         )
     install(python_of(ROOT / ".venv"), torch)
