@@ -102,10 +102,11 @@ def _source(solution: Any) -> str:
     lines = []
     for statement in ast.parse(inspect.getsource(module)).body:
         if isinstance(statement, ast.Import | ast.ImportFrom):
-            chosen = [alias for alias in statement.names if (alias.asname or alias.name.partition(".")[0]) in needed]
-            needed -= {alias.asname or alias.name.partition(".")[0] for alias in chosen}
-            statement.names = chosen
-            lines += [ast.unparse(statement)] if chosen else []
+            given = {alias.asname or alias.name.partition(".")[0]: alias for alias in statement.names}
+            if found := needed & given.keys():
+                statement.names = [alias for name, alias in given.items() if name in found]
+                lines.append(ast.unparse(statement))
+                needed -= found
     if needed:  # its file has them
         lines.append(f"from {module.__name__} import {', '.join(sorted(needed))}")
     return "\n".join([*lines, "", "", source]).lstrip()

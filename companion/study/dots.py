@@ -88,17 +88,16 @@ def explore_dots(
 
     def draw(value: Any, seed: int) -> str:
         same = score.sel({x: value})
-        got = float(same.sel(seed=seed))
+        got, who = float(same.sel(seed=seed)), f"{x} = {value}, seed {seed}"
         ring.set_data(*[[number] for number in place(value, seed)[1:]])
         for line, other in zip(pale, seeds, strict=True):
             line.set_data(*_measured(course.sel({x: value, "seed": other})))
         for line, run in zip(shown, runs.values(), strict=False):
             line.set_data(*_measured(run.sel({x: value, "seed": seed})))
-        right.set_title(f"{x} = {value}, seed {seed}")
-        better = int((same > got).sum())
+        right.set_title(who)
         if not np.isfinite(got):
-            return f"{x} = {value}, seed {seed}: diverged."
-        return f"{x} = {value}, seed {seed}: {got:,.0f}; of the {len(seeds)} seeds there, {better} did better."
+            return f"{who}: diverged."
+        return f"{who}: {got:,.0f}; of the {len(seeds)} seeds there, {int((same > got).sum())} did better."
 
     explore(
         fig,
